@@ -1,0 +1,1 @@
+"""How is it reached and run? HTTP, the command line, and the one place that wires it all."""

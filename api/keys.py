@@ -1,0 +1,244 @@
+"""API keys: who may ask for what. Kept in DIR/keys.db, their secrets encrypted.
+
+Verifying an HMAC needs the secret itself, so a hash will not do: secrets are encrypted with
+AES-256-GCM under a master key that is not in the database. A stolen keys.db gives none away; a
+stolen data directory does when the master key is the default file inside it, which is why
+production sets FOLDEX_MASTER_KEY.
+"""
+
+import base64
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, cast
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.domain import Aggregate, event
+
+ACCOUNT_SCOPES: Final = frozenset({"read", "trade", "withdraw"})
+STAFF_SCOPES: Final = frozenset({"operate", "audit"})
+LABEL_LENGTH_MAX: Final = 64
+MASTER_KEY_BYTES: Final = 32
+RECHECK_S: Final = 1.0
+"""How soon a key that another process created or revoked is seen here, at the latest."""
+
+_KEY_ID = re.compile(r"fdxk_([0-9a-f]{32})", re.ASCII)
+_NONCE_BYTES: Final = 12
+
+
+class KeyStoreError(Exception):
+    """The keys cannot be used, or not in this way. The text says what to do; never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key that is in force. account: whose it is, empty for operators and auditors."""
+
+    key_id: str
+    account: str
+    scopes: frozenset[str]
+    label: str
+    secret: bytes = field(repr=False)
+
+
+class ApiKey(Aggregate):
+    """A key as recorded: created once, perhaps revoked. `sealed_secret` is base64 of AES-GCM."""
+
+    # Stored instead of the module path, so that the code may move.
+    TOPIC = "api_key"
+
+    class Created(Aggregate.Created):
+        TOPIC = "api_key_created.v1"
+
+        account: str
+        scopes: list[str]
+        label: str
+        sealed_secret: str
+
+    class Revoked(Aggregate.Event):
+        TOPIC = "api_key_revoked.v1"
+
+    @event(Created)
+    def __init__(self, account: str, scopes: list[str], label: str, sealed_secret: str) -> None:
+        self.account = account
+        self.scopes = scopes
+        self.label = label
+        self.sealed_secret = sealed_secret
+        self.revoked = False
+
+    @event(Revoked)
+    def revoke(self) -> None:
+        self.revoked = True
+
+
+class KeyStore:
+    """Creates, revokes and finds API keys; safe to use from several threads and processes."""
+
+    def __init__(self, directory: Path, master_key: str = "") -> None:
+        """Open DIR/keys.db, creating it and, without a given master key, DIR/master.key.
+
+        Raises: KeyStoreError: the master key is malformed, or is missing though keys exist.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "keys.db"
+        self._cipher = AESGCM(_master_key(directory, master_key, may_create=not path.exists()))
+        self._application: Application[UUID] = Application(
+            env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
+        )
+        path.chmod(0o600)
+        self._lock = threading.Lock()
+        self._cache: dict[str, Key] = {}
+        self._seen_notification: int | None = None
+        self._checked_s = float("-inf")
+
+    def create(self, account: str, scopes: Iterable[str], label: str = "") -> tuple[str, str]:
+        """Return a new key's id and its secret, which is shown this once and never again.
+
+        Raises: KeyStoreError: unknown scopes, or scopes that do not go with an account or without.
+        """
+        wanted = _checked_scopes(account, scopes)
+        if len(label) > LABEL_LENGTH_MAX or not label.isprintable():
+            raise KeyStoreError(f"A label is up to {LABEL_LENGTH_MAX} printable characters")
+        secret = "fdxs_" + secrets.token_urlsafe(32)
+        seal_id = secrets.token_hex(16)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, secret.encode(), _bound_to(seal_id, account, wanted))
+        kept = seal_id + ":" + base64.b64encode(nonce + sealed).decode()
+        key = ApiKey(account=account, scopes=wanted, label=label, sealed_secret=kept)
+        self._application.save(key)
+        return f"fdxk_{key.id.hex}", secret
+
+    def revoke(self, key_id: str) -> None:
+        """End a key; ending it again changes nothing. Raises: KeyStoreError: no such key."""
+        key = self._load(key_id)
+        if key is None:
+            raise KeyStoreError("There is no such API key")
+        if not key.revoked:
+            key.revoke()
+            self._application.save(key)
+        with self._lock:
+            self._cache.pop(key_id, None)
+
+    def find(self, key_id: str) -> Key | None:
+        """Return the key if it is in force. Reads the database only when something changed there.
+
+        Raises: KeyStoreError: the master key is not the one the secret was encrypted with.
+        """
+        with self._lock:
+            self._forget_if_changed()
+            cached = self._cache.get(key_id)
+        if cached is not None:
+            return cached
+        stored = self._load(key_id)
+        if stored is None or stored.revoked:
+            return None
+        key = Key(
+            key_id, stored.account, frozenset(stored.scopes), stored.label, self._unseal(stored)
+        )
+        with self._lock:
+            self._cache[key_id] = key
+        return key
+
+    def close(self) -> None:
+        """Close the database."""
+        self._application.close()
+
+    def _forget_if_changed(self) -> None:
+        """Another process may have revoked a key: look at the log's end, once in RECHECK_S."""
+        now_s = time.monotonic()
+        if now_s - self._checked_s < RECHECK_S:
+            return
+        self._checked_s = now_s
+        newest = self._application.recorder.max_notification_id()
+        if newest != self._seen_notification:
+            self._seen_notification = newest
+            self._cache.clear()
+
+    def _load(self, key_id: str) -> ApiKey | None:
+        match = _KEY_ID.fullmatch(key_id)
+        if match is None:
+            return None
+        try:
+            return cast(ApiKey, self._application.repository.get(UUID(match.group(1))))
+        except AggregateNotFoundError:
+            return None
+
+    def _unseal(self, key: ApiKey) -> bytes:
+        seal_id, _, text = key.sealed_secret.partition(":")
+        sealed = base64.b64decode(text)
+        bound_to = _bound_to(seal_id, key.account, key.scopes)
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
+        except InvalidTag as error:
+            raise KeyStoreError(
+                "keys.db was written with another master key: give FOLDEX_MASTER_KEY that one"
+            ) from error
+
+
+def _checked_scopes(account: str, scopes: Iterable[str]) -> list[str]:
+    wanted = sorted(set(scopes))
+    if not wanted:
+        raise KeyStoreError("A key needs at least one scope")
+    allowed = ACCOUNT_SCOPES if account else STAFF_SCOPES
+    if not allowed.issuperset(wanted):
+        whose = "of an account" if account else "without an account"
+        raise KeyStoreError(f"A key {whose} has scopes of: {', '.join(sorted(allowed))}")
+    return wanted
+
+
+def _bound_to(seal_id: str, account: str, scopes: list[str]) -> bytes:
+    """Return what the encryption vouches for: nobody can widen a key by editing the database."""
+    return "\n".join((seal_id, account, *scopes)).encode()
+
+
+def _master_key(directory: Path, given: str, *, may_create: bool) -> bytes:
+    if given:
+        return _decoded_master_key(given)
+    path = directory / "master.key"
+    if not path.exists():
+        if not may_create:
+            raise KeyStoreError(
+                f"{path} is missing, and keys.db cannot be read without it: restore that file, "
+                "set FOLDEX_MASTER_KEY, or remove keys.db and create new keys"
+            )
+        _create_master_key(path)
+    return _decoded_master_key(path.read_text(encoding="ascii").strip())
+
+
+def _create_master_key(path: Path) -> None:
+    """Write a new key so that other processes see the whole file or none, and the first one wins."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secrets.token_bytes(MASTER_KEY_BYTES).hex().encode())
+        os.fsync(descriptor)
+        path.hardlink_to(draft)
+    except FileExistsError:
+        # Another process was first; its key is the one.
+        return
+    finally:
+        os.close(descriptor)
+        draft.unlink()
+
+
+def _decoded_master_key(text: str) -> bytes:
+    for decode in (bytes.fromhex, _from_base64):
+        try:
+            key = decode(text)
+        except ValueError:
+            continue
+        if len(key) == MASTER_KEY_BYTES:
+            return key
+    raise KeyStoreError("The master key is 32 bytes as 64 hex digits or as base64")
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

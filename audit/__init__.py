@@ -1,0 +1,1 @@
+"""Can it be proven? Replay, verification and exports."""

@@ -1,0 +1,42 @@
+"""Cancel an open order."""
+
+from commands.command import Command, event_time_ms, require_account, require_order
+from domain.events import Event, OrderCancelled
+from domain.exchange import Exchange
+from domain.order_book import Order
+
+
+class CancelOrder(Command, frozen=True, kw_only=True):
+    """The order is named by order_id or by client_order_id."""
+
+    account: str
+    order_id: int = 0
+    client_order_id: str = ""
+
+
+def decide(exchange: Exchange, command: CancelOrder) -> list[Event]:
+    """Return `OrderCancelled`.
+
+    Raises: UnknownAccount, BadField; UnknownOrder: closed, foreign or never there;
+    MarketHaltedError.
+    """
+    account = require_account(exchange, command.account)
+    order = require_order(account, command.order_id, command.client_order_id)
+    exchange.markets[order.market].require_cancels_taken()
+    return [cancelled(order, event_time_ms(exchange, command))]
+
+
+def cancelled(order: Order, time_ms: int) -> OrderCancelled:
+    """Return the cancellation of a resting order at its account's request."""
+    return OrderCancelled(
+        time_ms,
+        order.market,
+        order.order_id,
+        order.account,
+        order.side,
+        order.price_ticks,
+        order.quantity_lots,
+        order.hold,
+        True,
+        "requested",
+    )

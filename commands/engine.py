@@ -1,0 +1,257 @@
+"""The one shell around the core: takes commands, decides, commits them in groups, acknowledges.
+
+Two threads. The decider takes what is waiting, decides and applies it; the committer writes the
+events of the last batch as one commit and only then answers their senders. So while one commit is
+being written the next is decided, and nothing is acknowledged before it is durable.
+"""
+
+import gc
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from commands.command import Command
+from commands.errors import CommandNotRecorded, EngineError, EngineStopped, OutcomeUnknown, Overloaded
+from commands.receipt import Receipt
+from commands.registry import Outcome, handle
+from domain.errors import Rejected
+from domain.events import Event, WriterStarted
+from domain.exchange import Exchange
+from domain.snapshot import dump
+from eventstore.recovery import recover
+from eventstore.snapshots import Snapshot, SnapshotStore, snapshot_of
+from eventstore.store import AppendFailed, Log, StoreError
+
+Done = Callable[[list[Outcome] | EngineError], None]
+"""Called on the committer's thread once a submission is durable, with an outcome for each of its
+commands in order; or with the error that kept all of them from being answered."""
+
+
+class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """queued_commands: waiting at most, more are refused. commit_commands, commit_events: a batch
+    is closed once it has this many; one submission is never split.
+    """
+
+    queued_commands: int = 20_000
+    commit_commands: int = 1_000
+    commit_events: int = 4_000
+
+
+class _Batch:
+    """What one commit holds, and whom to answer after it."""
+
+    __slots__ = ("answers", "events")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.answers: list[tuple[Done, list[Outcome]]] = []
+
+
+_DEFAULT_LIMITS: Final = EngineLimits()
+_END: Final = None
+_BATCHES_IN_FLIGHT: Final = 1
+"""Decided batches that may wait for the committer: more would only add latency."""
+
+
+class Engine:
+    """The single writer of an exchange. `failed` says why it stopped by itself, if it did."""
+
+    def __init__(
+        self,
+        log: Log,
+        snapshots: SnapshotStore,
+        *,
+        clock_ms: Callable[[], int],
+        writer: str,
+        limits: EngineLimits = _DEFAULT_LIMITS,
+    ) -> None:
+        self.exchange = Exchange()
+        self.failed: BaseException | None = None
+        self._log = log
+        self._snapshots = snapshots
+        self._clock_ms = clock_ms
+        self._writer = writer
+        self._limits = limits
+        self._waiting: deque[tuple[Sequence[Command], Done]] = deque()
+        self._waiting_commands = 0
+        self._changed = threading.Condition()
+        self._running = False
+        self._batches: queue.Queue[_Batch | None] = queue.Queue(_BATCHES_IN_FLIGHT)
+        self._decider = threading.Thread(target=self._decide_all, name="decider", daemon=True)
+        self._committer = threading.Thread(target=self._commit_all, name="committer", daemon=True)
+
+    def __enter__(self) -> "Engine":
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def queue_depth(self) -> int:
+        """Commands that wait to be decided."""
+        return self._waiting_commands
+
+    @property
+    def running(self) -> bool:
+        """Whether commands are taken."""
+        return self._running
+
+    def start(self) -> None:
+        """Recover the state from the store, shut out the writer before us, take commands.
+
+        Raises: StoreError: damaged, newer than this version, or another writer took over.
+        """
+        self.exchange = recover(self._log, self._snapshots).exchange
+        started = WriterStarted(max(self._clock_ms(), self.exchange.time_ms), self._writer)
+        self._log.append([started], started.time_ms)
+        self.exchange.apply(started)
+        gc.freeze()
+        self._running = True
+        self._decider.start()
+        self._committer.start()
+
+    def stop(self, *, snapshot: bool = True) -> None:
+        """Take no more commands, finish those taken, and keep a snapshot for a quick start."""
+        with self._changed:
+            was_running, self._running = self._running, False
+            self._changed.notify()
+        if self._decider.ident is not None:
+            self._decider.join()
+            self._committer.join()
+        if was_running and snapshot and self.failed is None:
+            self._snapshots.save(self.snapshot())
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as of the last commit. Only while the engine is stopped."""
+        return snapshot_of(self.exchange.position, self._log.head, dump(self.exchange))
+
+    def submit(self, commands: Sequence[Command], done: Done) -> None:
+        """Queue commands, in order, as one submission; `done` gets their outcomes when durable.
+
+        Raises: Overloaded: the queue is full; EngineStopped. Then nothing was queued.
+        """
+        with self._changed:
+            if not self._running:
+                raise EngineStopped
+            if self._waiting_commands + len(commands) > self._limits.queued_commands:
+                raise Overloaded
+            self._waiting.append((commands, done))
+            self._waiting_commands += len(commands)
+            self._changed.notify()
+
+    def execute(self, command: Command, timeout_s: float = 5.0) -> Receipt:
+        """Submit one command and wait until it is durable.
+
+        Raises: Rejected: refused, nothing changed; EngineError: Overloaded, EngineStopped, or
+        OutcomeUnknown when no answer came in time.
+        """
+        answers: queue.SimpleQueue[list[Outcome] | EngineError] = queue.SimpleQueue()
+        self.submit([command], answers.put)
+        try:
+            answer = answers.get(timeout=timeout_s)
+        except queue.Empty:
+            raise OutcomeUnknown from None
+        if isinstance(answer, EngineError):
+            raise answer
+        outcome = answer[0]
+        if isinstance(outcome, Rejected):
+            raise outcome
+        return outcome
+
+    # The decider's thread.
+
+    def _decide_all(self) -> None:
+        while (batch := self._decide_waiting()) is not None:
+            self._batches.put(batch)
+        self._batches.put(_END)
+
+    def _decide_waiting(self) -> _Batch | None:
+        """Return the next batch, waiting for one; None when stopped and all is decided."""
+        with self._changed:
+            while self._running and not self._waiting:
+                self._changed.wait()
+            if not self._waiting or self.failed is not None:
+                return None
+        batch = _Batch()
+        decided = 0
+        while self._waiting and not self._is_full(batch, decided):
+            commands, done = self._waiting.popleft()
+            outcomes: list[Outcome] = []
+            batch.answers.append((done, outcomes))
+            decided += len(commands)
+            try:
+                self._decide(commands, outcomes, batch.events)
+            except BaseException as error:
+                self._fail(error)
+                self._refuse(batch, CommandNotRecorded())
+                return None
+        with self._changed:
+            self._waiting_commands -= decided
+        return batch
+
+    def _is_full(self, batch: _Batch, decided: int) -> bool:
+        limits = self._limits
+        return decided >= limits.commit_commands or len(batch.events) >= limits.commit_events
+
+    def _decide(
+        self, commands: Sequence[Command], outcomes: list[Outcome], events: list[Event]
+    ) -> None:
+        """Decide and apply one submission; its events and outcomes are added to the lists."""
+        exchange = self.exchange
+        apply = exchange.apply
+        for command in commands:
+            caused, outcome = handle(exchange, command)
+            for event in caused:
+                apply(event)
+            events += caused
+            outcomes.append(outcome)
+
+    # The committer's thread.
+
+    def _commit_all(self) -> None:
+        while (batch := self._batches.get()) is not _END:
+            if self.failed is None:
+                self._commit(batch)
+            else:
+                self._refuse(batch, EngineStopped())
+        for _, done in self._drain_waiting():
+            done(EngineStopped())
+
+    def _commit(self, batch: _Batch) -> None:
+        try:
+            if batch.events:
+                self._log.append(batch.events, batch.events[-1].time_ms)
+        except AppendFailed as error:
+            self._fail(error)
+            self._refuse(batch, CommandNotRecorded())
+            return
+        except Exception as error:
+            self._fail(error)
+            fenced = isinstance(error, StoreError)
+            self._refuse(batch, CommandNotRecorded() if fenced else OutcomeUnknown())
+            return
+        for done, outcomes in batch.answers:
+            done(outcomes)
+
+    def _refuse(self, batch: _Batch, error: EngineError) -> None:
+        for done, _ in batch.answers:
+            done(error)
+
+    def _drain_waiting(self) -> list[tuple[Sequence[Command], Done]]:
+        with self._changed:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            self._waiting_commands = 0
+        return waiting
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop for good: memory may be ahead of the log now. Only a restart recovers."""
+        with self._changed:
+            self.failed = self.failed or error
+            self._running = False
+            self._changed.notify()

@@ -1,0 +1,1 @@
+"""What is true? The pure core: money, markets, order book, matching, ledger, events, state."""

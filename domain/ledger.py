@@ -1,0 +1,63 @@
+"""Assets, accounts, balances and withdrawals: who holds what, in ledger units."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from domain.order_book import Order
+
+FEES: Final = "fees"
+"""The exchange's own account: every fee goes there, so that each asset always adds up."""
+
+WithdrawalStatus = Literal["requested", "approved", "rejected", "completed", "failed"]
+
+
+class Balance(msgspec.Struct, gc=False):
+    """free: to spend; held: set aside for open orders and pending withdrawals. Ledger units."""
+
+    free: int = 0
+    held: int = 0
+
+
+class Asset(msgspec.Struct, gc=False):
+    """deposited, withdrawn: totals over the life of the log, in units of 10 ** -decimals."""
+
+    code: str
+    decimals: int
+    deposited: int = 0
+    withdrawn: int = 0
+
+
+class Withdrawal(msgspec.Struct, gc=False):
+    withdrawal_id: int
+    account: str
+    asset: str
+    amount: int
+    address: str
+    request_id: str
+    status: WithdrawalStatus = "requested"
+
+
+class Account:
+    """balances by asset; open orders by id, ascending; and by client order id."""
+
+    __slots__ = ("account_id", "balances", "client_orders", "open_orders", "withdrawal_requests")
+
+    def __init__(self, account_id: str) -> None:
+        self.account_id = account_id
+        self.balances: dict[str, Balance] = {}
+        self.open_orders: dict[int, Order] = {}
+        self.client_orders: dict[str, Order] = {}
+        self.withdrawal_requests: dict[str, int] = {}
+
+    def balance(self, asset: str) -> Balance:
+        """Return the balance of an asset, creating an empty one on first sight: `apply` only."""
+        balance = self.balances.get(asset)
+        if balance is None:
+            balance = self.balances[asset] = Balance()
+        return balance
+
+    def free(self, asset: str) -> int:
+        """Return the free units of an asset; changes nothing."""
+        balance = self.balances.get(asset)
+        return 0 if balance is None else balance.free

@@ -1,0 +1,97 @@
+"""Money as integers: exact conversion between decimal strings and ledger units, ticks and lots.
+
+Nothing here rounds: a decimal string either names a whole number of units or is refused.
+"""
+
+import re
+from typing import Final, Literal, NewType
+
+from domain.errors import (
+    AmountTooLarge,
+    BadDecimal,
+    NotPositive,
+    OffStep,
+    TooManyDecimals,
+)
+
+AccountId = NewType("AccountId", str)
+AssetCode = NewType("AssetCode", str)
+MarketSymbol = NewType("MarketSymbol", str)
+Ticks = NewType("Ticks", int)
+Lots = NewType("Lots", int)
+Units = NewType("Units", int)
+"""An amount in an asset's ledger unit (10 ** -decimals of the asset)."""
+
+Side = Literal["buy", "sell"]
+BUY: Final = "buy"
+SELL: Final = "sell"
+
+UNITS_MAX: Final = 2**63 - 1
+"""The largest amount of one order, deposit or withdrawal, in ledger units; balances have no bound."""
+DECIMALS_MAX: Final = 18
+PPM: Final = 1_000_000
+"""Fee rates are parts per million: 1000 ppm = 0.1 %."""
+
+_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,27})(?:\.([0-9]{1,18}))?", re.ASCII)
+
+
+def parse_units(text: str, decimals: int, *, field: str) -> int:
+    """Return the amount that a decimal string names, in units of 10 ** -decimals; zero is allowed.
+
+    Raises: BadDecimal: not a plain decimal (no sign, exponent, NaN, blanks or other digits);
+    TooManyDecimals: finer than the unit; AmountTooLarge: above UNITS_MAX units.
+    """
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise BadDecimal(f"{field}: {text[:40]!r} is not a plain decimal number")
+    whole, fraction = match.group(1), (match.group(2) or "").rstrip("0")
+    if len(fraction) > decimals:
+        raise TooManyDecimals(f"{field}: at most {decimals} decimals")
+    units = int(whole + fraction.ljust(decimals, "0"))
+    if units > UNITS_MAX:
+        raise AmountTooLarge(f"{field}: too large")
+    return units
+
+
+def parse_amount(text: str, decimals: int, *, field: str) -> Units:
+    """Return a positive amount in ledger units. Raises: as `parse_units`; NotPositive: zero."""
+    units = parse_units(text, decimals, field=field)
+    if units == 0:
+        raise NotPositive(f"{field}: must be greater than zero")
+    return Units(units)
+
+
+def parse_steps(text: str, step: str, *, field: str) -> int:
+    """Return how many times `step` (a positive decimal string) goes into a positive decimal.
+
+    Ticks of a price, or lots of a quantity.
+    Raises: as `parse_amount`; OffStep: not a whole number of steps.
+    """
+    match = _DECIMAL.fullmatch(text)
+    decimals = max(decimals_of(step), len((match.group(2) or "").rstrip("0")) if match else 0)
+    steps, rest = divmod(
+        parse_amount(text, decimals, field=field), parse_units(step, decimals, field="step")
+    )
+    if rest:
+        raise OffStep(f"{field}: must be a multiple of {step}")
+    return steps
+
+
+def decimals_of(text: str) -> int:
+    """Return how many decimals a decimal string really uses: '0.0100' uses 2."""
+    return len(text.partition(".")[2].rstrip("0"))
+
+
+def format_units(units: int, decimals: int) -> str:
+    """Return an amount of ledger units as a plain decimal string with exactly `decimals` decimals."""
+    if decimals == 0:
+        return str(units)
+    sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))
+    digits = digits.rjust(decimals + 1, "0")
+    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+def format_steps(steps: int, step: str) -> str:
+    """Return `steps` times `step` as a decimal string with the decimals the step uses."""
+    decimals = decimals_of(step)
+    return format_units(steps * parse_units(step, decimals, field="step"), decimals)

@@ -1,0 +1,1 @@
+"""How do coins come and go? Chains, keys and the custody processes."""
