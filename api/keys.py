@@ -147,6 +147,10 @@ class KeyStore:
             self._cache[key_id] = key
         return key
 
+    def is_cached(self, key_id: str) -> bool:
+        """Return whether `find` can answer without reading the key from the database."""
+        return key_id in self._cache and time.monotonic() - self._checked_s < RECHECK_S
+
     def close(self) -> None:
         """Close the database."""
         self._application.close()
@@ -214,7 +218,7 @@ def _master_key(directory: Path, given: str, *, may_create: bool) -> bytes:
 
 
 def _create_master_key(path: Path) -> None:
-    """Write a new key so that other processes see the whole file or none, and the first one wins."""
+    """Write a new key: other processes see the whole file or none, and the first one wins."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 from starlette.responses import Response
 
-from commands import engine
-from domain import errors
+import commands.errors
+import domain.errors
+from commands.errors import EngineError
+from domain.errors import Rejected
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "/docs/errors#"
@@ -140,7 +142,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     code: str
     instance: str
-    retryable: bool = msgspec.field(default_factory=bool)
+    retryable: bool
     errors: list[dict[str, str]] | None = None
     correlation_id: str | None = None
 
@@ -156,24 +158,17 @@ class ErrorInfo:
     about: str
 
 
-ErrorType = type[ApiProblem] | type[errors.Rejected] | type[engine.EngineError]
+# Tests may define refusals of their own; only these modules' are part of the API.
+_OWNERS: Final = frozenset({__name__, domain.errors.__name__, commands.errors.__name__})
 
-# The HTTP status of an unknown outcome is the gateway's time-out.
-_STATUS_OVER: Final = {"outcome_unknown": 504}
-_TITLES: Final = {
-    "overloaded": "The exchange has as many commands waiting as it takes",
-    "engine_stopped": "The exchange is shutting down or has failed",
-    "outcome_unknown": "The outcome is not known yet: ask /v1/requests/{idempotency_key}",
-}
-
+ErrorType = type[ApiProblem] | type[Rejected] | type[EngineError]
 
 def error_info(kind: ErrorType) -> ErrorInfo:
     """Return the registry's row of an error class."""
-    title = _TITLES.get(kind.code) or getattr(kind, "title", kind.code)
-    status = _STATUS_OVER.get(kind.code) or getattr(kind, "status", 503)
-    retryable = issubclass(kind, engine.EngineError) or bool(getattr(kind, "retryable", False))
+    # Whatever stopped the engine from answering may pass; a refused command stays refused.
+    retryable = kind.retryable if issubclass(kind, ApiProblem) else issubclass(kind, EngineError)
     about = " ".join((kind.__dict__.get("__doc__") or "").split())
-    return ErrorInfo(kind.code, status, title, retryable, about)
+    return ErrorInfo(kind.code, kind.status, kind.title, retryable, about)
 
 
 def _leaves(kind: type[Any]) -> Iterator[type[Any]]:
@@ -186,14 +181,13 @@ def _leaves(kind: type[Any]) -> Iterator[type[Any]]:
 def _registry() -> dict[str, ErrorInfo]:
     rows = [
         error_info(kind)
-        for root in (ApiProblem, errors.Rejected, engine.EngineError)
+        for root in (ApiProblem, Rejected, EngineError)
         for kind in _leaves(root)
         if "code" in kind.__dict__ and kind.__module__ in _OWNERS
     ]
     return {row.code: row for row in sorted(rows, key=lambda row: (row.status, row.code))}
 
 
-_OWNERS: Final = frozenset({__name__, errors.__name__, engine.__name__})
 REGISTRY: Final[dict[str, ErrorInfo]] = _registry()
 """Every code, by status and then by name."""
 

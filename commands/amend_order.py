@@ -1,13 +1,16 @@
 """Amend an open order: a reduction keeps its place in the queue, anything else loses it."""
 
+from typing import NamedTuple
+
 from commands.command import (
     Command,
     event_time_ms,
     require_account,
     require_order,
 )
-from commands.place_order import require_bookable, require_minimum
+from commands.place_order import PREVENTIONS, require_bookable
 from domain.errors import (
+    BadField,
     InsufficientFunds,
     MarketCancelOnlyError,
     NotPositive,
@@ -16,7 +19,7 @@ from domain.errors import (
 from domain.events import Event, OrderAmended, SelfTradePrevention
 from domain.exchange import Exchange
 from domain.market import Market
-from domain.matching import Taker, crosses, match, taker_end
+from domain.matching import Taker, crosses, end_of_taker, match
 from domain.order_book import Order
 from domain.units import BUY
 
@@ -44,6 +47,8 @@ def decide(exchange: Exchange, command: AmendOrder) -> list[Event]:
     account = require_account(exchange, command.account)
     order = require_order(account, command.order_id, command.client_order_id)
     market = exchange.markets[order.market]
+    if command.self_trade_prevention not in PREVENTIONS:
+        raise BadField("self_trade_prevention is not one we know")
     if command.price_ticks < 0 or command.quantity_lots < 0:
         raise NotPositive("price and quantity: must be greater than zero")
     price_ticks = command.price_ticks or order.price_ticks
@@ -53,20 +58,24 @@ def decide(exchange: Exchange, command: AmendOrder) -> list[Event]:
     _require_amends_taken(market, keeps_priority=keeps_priority)
     if same_price and lots == order.quantity_lots:
         return []
-    require_bookable(market, price_ticks, lots)
-    if market.min_notional:
-        require_minimum(market, price_ticks * lots * market.tick_lot_units)
-    hold = market.hold_for(order.side, price_ticks, lots)
+    notional, base_amount = require_bookable(market, price_ticks, lots)
+    change = _Change(price_ticks, lots, notional if order.side == BUY else base_amount)
     if keeps_priority:
-        return [
-            _amended(exchange, command, order, price_ticks, lots, hold, resting=lots, keeps=True)
-        ]
+        return [_amended(exchange, command, order, change, resting_lots=lots, keeps_priority=True)]
     if order.placed.post_only and crosses(market, order.side, price_ticks):
         raise WouldTrade
     paying = order.quote if order.side == BUY else order.base
-    if paying.free < hold - order.hold:
+    if paying.free < change.hold - order.hold:
         raise InsufficientFunds
-    return _move(exchange, market, command, order, price_ticks, lots, hold)
+    return _move(exchange, market, command, order, change)
+
+
+class _Change(NamedTuple):
+    """What the order shall be: its new price, open quantity, and worst-case hold."""
+
+    price_ticks: int
+    quantity_lots: int
+    hold: int
 
 
 def _require_amends_taken(market: Market, *, keeps_priority: bool) -> None:
@@ -76,44 +85,35 @@ def _require_amends_taken(market: Market, *, keeps_priority: bool) -> None:
 
 
 def _move(
-    exchange: Exchange,
-    market: Market,
-    command: AmendOrder,
-    order: Order,
-    price_ticks: int,
-    lots: int,
-    hold: int,
+    exchange: Exchange, market: Market, command: AmendOrder, order: Order, change: _Change
 ) -> list[Event]:
     taker = Taker(
-        time_ms=event_time_ms(exchange, command),
-        next_trade_id=market.next_trade_id,
-        order_id=order.order_id,
-        account=order.account,
-        side=order.side,
-        price_ticks=price_ticks,
-        lots=lots,
-        budget=0,
-        self_trade_prevention=command.self_trade_prevention,
+        event_time_ms(exchange, command),
+        order.order_id,
+        order.account,
+        order.side,
+        change.price_ticks,
+        change.quantity_lots,
+        0,
+        command.self_trade_prevention,
     )
-    match(market, taker)
-    rests = not taker.stopped
-    resting = taker.remaining_lots if rests else 0
+    result = match(market, taker)
+    rests = not result.stopped
+    resting_lots = result.remaining_lots if rests else 0
     amended = _amended(
-        exchange, command, order, price_ticks, lots, hold, resting=resting, keeps=False
+        exchange, command, order, change, resting_lots=resting_lots, keeps_priority=False
     )
-    return [amended, *taker.events, *taker_end(market, taker, rests=rests)]
+    return [amended, *result.events, *end_of_taker(market, taker, result, rests=rests)]
 
 
 def _amended(
     exchange: Exchange,
     command: AmendOrder,
     order: Order,
-    price_ticks: int,
-    lots: int,
-    hold: int,
+    change: _Change,
     *,
-    resting: int,
-    keeps: bool,
+    resting_lots: int,
+    keeps_priority: bool,
 ) -> OrderAmended:
     return OrderAmended(
         event_time_ms(exchange, command),
@@ -124,9 +124,9 @@ def _amended(
         order.price_ticks,
         order.quantity_lots,
         order.hold,
-        price_ticks,
-        lots,
-        hold,
-        resting,
-        keeps,
+        change.price_ticks,
+        change.quantity_lots,
+        change.hold,
+        resting_lots,
+        keeps_priority,
     )

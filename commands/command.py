@@ -78,7 +78,7 @@ def require_order(account: Account, order_id: int, client_order_id: str) -> Orde
 
 
 def require_name(text: str, *, field: str) -> None:
-    """Raises: BadField: not 1 to 64 letters, digits or `_ . : -`, beginning with one of the first."""
+    """Raises: BadField: not 1 to 64 letters, digits or `_ . : -`, a letter or digit first."""
     if _NAME.fullmatch(text) is None:
         raise BadField(f"{field}: 1 to {NAME_LENGTH_MAX} of A-Z a-z 0-9 _ . : -")
 

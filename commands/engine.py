@@ -15,7 +15,13 @@ from typing import Final
 import msgspec
 
 from commands.command import Command
-from commands.errors import CommandNotRecorded, EngineError, EngineStopped, OutcomeUnknown, Overloaded
+from commands.errors import (
+    CommandNotRecorded,
+    EngineError,
+    EngineStopped,
+    OutcomeUnknown,
+    Overloaded,
+)
 from commands.receipt import Receipt
 from commands.registry import Outcome, handle
 from domain.errors import Rejected
@@ -24,7 +30,7 @@ from domain.exchange import Exchange
 from domain.snapshot import dump
 from eventstore.recovery import recover
 from eventstore.snapshots import Snapshot, SnapshotStore, snapshot_of
-from eventstore.store import AppendFailed, Log, StoreError
+from eventstore.store import AppendFailed, Fenced, Log
 
 Done = Callable[[list[Outcome] | EngineError], None]
 """Called on the committer's thread once a submission is durable, with an outcome for each of its
@@ -186,7 +192,7 @@ class Engine:
             decided += len(commands)
             try:
                 self._decide(commands, outcomes, batch.events)
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the state may be half applied
                 self._fail(error)
                 self._refuse(batch, CommandNotRecorded())
                 return None
@@ -203,11 +209,10 @@ class Engine:
     ) -> None:
         """Decide and apply one submission; its events and outcomes are added to the lists."""
         exchange = self.exchange
-        apply = exchange.apply
+        apply_all = exchange.apply_all
         for command in commands:
             caused, outcome = handle(exchange, command)
-            for event in caused:
-                apply(event)
+            apply_all(caused)
             events += caused
             outcomes.append(outcome)
 
@@ -226,14 +231,9 @@ class Engine:
         try:
             if batch.events:
                 self._log.append(batch.events, batch.events[-1].time_ms)
-        except AppendFailed as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, memory is ahead of the log
             self._fail(error)
-            self._refuse(batch, CommandNotRecorded())
-            return
-        except Exception as error:
-            self._fail(error)
-            fenced = isinstance(error, StoreError)
-            self._refuse(batch, CommandNotRecorded() if fenced else OutcomeUnknown())
+            self._refuse(batch, _after_failed_append(error))
             return
         for done, outcomes in batch.answers:
             done(outcomes)
@@ -255,3 +255,9 @@ class Engine:
             self.failed = self.failed or error
             self._running = False
             self._changed.notify()
+
+
+def _after_failed_append(error: Exception) -> EngineError:
+    """Return what the senders of a batch learn: only a store that is sure says "not recorded"."""
+    sure = isinstance(error, AppendFailed | Fenced)
+    return CommandNotRecorded() if sure else OutcomeUnknown()

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 
 class EngineError(Exception):
-    """`code` never changes; `status` is for HTTP; `recorded`: whether the command may be in the log."""
+    """`code` never changes; `status` is for HTTP."""
 
     code: ClassVar[str] = "engine_error"
     status: ClassVar[int] = 503

@@ -61,7 +61,12 @@ def _tick_lot_units(tick_size: str, lot_size: str, quote_decimals: int) -> int:
     product = parse_amount(tick_size, tick_decimals, field="tick_size") * parse_amount(
         lot_size, lot_decimals, field="lot_size"
     )
-    units, rest = divmod(product * 10**quote_decimals, 10 ** (tick_decimals + lot_decimals))
+    shift = quote_decimals - tick_decimals - lot_decimals
+    units, rest = (product * _ten_to(shift), 0) if shift >= 0 else divmod(product, _ten_to(-shift))
     if rest:
         raise BadField("tick_size x lot_size: must be a whole number of quote units")
     return units
+
+
+def _ten_to(power: int) -> int:
+    return int("1" + "0" * power)

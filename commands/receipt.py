@@ -56,11 +56,11 @@ def receipt_of(exchange: Exchange, command: Command, events: Sequence[Event]) ->
         return _repeat(exchange, command)
     position = exchange.position + len(events)
     first = events[0]
-    if isinstance(first, OrderPlaced):
+    if type(first) is OrderPlaced:
         return Receipt(
             position, first.order_id, 0, _status(first), first.filled_lots, first.filled_quote
         )
-    if isinstance(first, OrderCancelled):
+    if type(first) is OrderCancelled:
         order_id = first.order_id if isinstance(command, CancelOrder) else 0
         return Receipt(position, order_id, 0, "cancelled")
     if isinstance(first, OrderAmended):

@@ -13,9 +13,7 @@ from domain.units import Side
 
 OrderType = Literal["limit", "market"]
 TimeInForce = Literal["gtc", "ioc", "fok"]
-SelfTradePrevention = Literal[
-    "none", "cancel_taker", "cancel_maker", "cancel_both", "decrement"
-]
+SelfTradePrevention = Literal["none", "cancel_taker", "cancel_maker", "cancel_both", "decrement"]
 CancelReason = Literal["requested", "expired", "self_trade"]
 """requested: by the account; expired: what an IOC or market order could not fill."""
 
@@ -145,9 +143,7 @@ class TradeExecuted(MarketEvent, frozen=True, gc=False, array_like=True, tag="tr
     maker_remaining_lots: int
 
 
-class OrderCancelled(
-    MarketEvent, frozen=True, gc=False, array_like=True, tag="order_cancelled.v1"
-):
+class OrderCancelled(MarketEvent, frozen=True, gc=False, array_like=True, tag="order_cancelled.v1"):
     """What was left of an order is gone, and the rest of its hold is free again.
 
     in_book: whether the remaining lots stood in the book at price_ticks.
@@ -273,9 +269,7 @@ class WithdrawalFailed(
     reason: str
 
 
-class RequestAnswered(
-    Event, frozen=True, gc=False, array_like=True, tag="request_answered.v1"
-):
+class RequestAnswered(Event, frozen=True, gc=False, array_like=True, tag="request_answered.v1"):
     """What became of a command that carried an idempotency key; the last event of the command.
 
     scope: whose key it is (account or operator). digest: SHA-256 of the command. code: why it was

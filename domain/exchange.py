@@ -5,7 +5,7 @@ exchange is the live one.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from domain.events import (
@@ -81,6 +81,15 @@ class Exchange:
         self.time_ms = event.time_ms
         self.position += 1
 
+    def apply_all(self, events: Sequence[Event]) -> None:
+        """Make facts true, in order."""
+        appliers = self._appliers
+        for event in events:
+            appliers[type(event)](event)
+        if events:
+            self.time_ms = events[-1].time_ms
+            self.position += len(events)
+
     def answer(self, scope: str, key: str) -> RequestAnswered | None:
         """Return what became of the command with this idempotency key, if it is remembered."""
         answers = self.answers.get(scope)
@@ -125,8 +134,8 @@ class Exchange:
             event.hold,
             event.client_order_id,
             event,
-            account.balance(market.base_asset),
-            account.balance(market.quote_asset),
+            account.balances.get(market.base_asset) or account.balance(market.base_asset),
+            account.balances.get(market.quote_asset) or account.balance(market.quote_asset),
         )
         self.orders[event.order_id] = order
         account.open_orders[event.order_id] = order

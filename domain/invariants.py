@@ -1,4 +1,4 @@
-"""What must hold after every command, whatever came before. A violation means the state is wrong."""
+"""What must hold after every command, whatever came before: else the state is wrong."""
 
 from domain.exchange import Exchange
 from domain.market import Market

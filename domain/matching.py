@@ -4,75 +4,52 @@ The taker trades with the best resting orders, oldest first, each at the resting
 Fees are taken from what each side receives, rounded up to a whole unit.
 """
 
-from collections.abc import Iterator
 from typing import Final
+
+import msgspec
 
 from domain.events import (
     Event,
     OrderCancelled,
-    SelfTradePrevention,
     SelfTradePrevented,
+    SelfTradePrevention,
     TradeExecuted,
 )
 from domain.market import Market
-from domain.order_book import NO_LEVEL, Level, Order
+from domain.order_book import NO_LEVEL, Order
 from domain.units import BUY, PPM, Side
 
 ANY_PRICE: Final = 0
 """The price of a market order, in ticks."""
 
 
-class Taker:
-    """An incoming order while it is being matched, and what came of it.
+class Match(msgspec.Struct, gc=False):
+    """What came of a taker. remaining_lots: what is left. stopped: self-trade prevention ended it.
 
-    remaining_lots: what is left; a market order by amount has a budget (quote units) instead.
-    prevented_lots: reduced by self-trade prevention. stopped: self-trade prevention ended it.
+    ended_by_prevention: what reduced it last was a decrement, not a trade.
     """
 
-    __slots__ = (
-        "account",
-        "budget",
-        "events",
-        "filled_lots",
-        "filled_quote",
-        "next_trade_id",
-        "order_id",
-        "prevented_lots",
-        "price_ticks",
-        "remaining_lots",
-        "self_trade_prevention",
-        "side",
-        "stopped",
-        "time_ms",
-    )
+    events: list[Event]
+    remaining_lots: int
+    filled_lots: int = 0
+    filled_quote: int = 0
+    stopped: bool = False
+    ended_by_prevention: bool = False
 
-    def __init__(
-        self,
-        *,
-        time_ms: int,
-        next_trade_id: int,
-        order_id: int,
-        account: str,
-        side: Side,
-        price_ticks: int,
-        lots: int,
-        budget: int,
-        self_trade_prevention: SelfTradePrevention,
-    ) -> None:
-        self.time_ms = time_ms
-        self.next_trade_id = next_trade_id
-        self.order_id = order_id
-        self.account = account
-        self.side: Side = side
-        self.price_ticks = price_ticks
-        self.remaining_lots = lots
-        self.budget = budget
-        self.self_trade_prevention = self_trade_prevention
-        self.events: list[Event] = []
-        self.filled_lots = 0
-        self.filled_quote = 0
-        self.prevented_lots = 0
-        self.stopped = False
+
+class Taker(msgspec.Struct, frozen=True, gc=False):
+    """An incoming order. lots: how much; a market order by amount has a budget (quote units)
+    instead. price_ticks: its limit, or ANY_PRICE.
+    """
+
+    time_ms: int
+    order_id: int
+    account: str
+    side: Side
+    price_ticks: int
+    lots: int
+    budget: int
+    self_trade_prevention: SelfTradePrevention
 
 
 def crosses(market: Market, side: Side, price_ticks: int) -> bool:
@@ -82,105 +59,111 @@ def crosses(market: Market, side: Side, price_ticks: int) -> bool:
     return market.bids.best_key >= price_ticks
 
 
-def match(market: Market, taker: Taker) -> None:
-    """Fill `taker.events` with what happens when the order meets the book, best level first."""
-    for level in _crossed_levels(market, taker.side, taker.price_ticks):
-        for maker in level.values():
-            lots = _lots_to_take(market, taker, maker)
-            if lots == 0:
-                return
-            if maker.account == taker.account and taker.self_trade_prevention != "none":
-                _prevent_self_trade(market, taker, maker, lots)
-                if taker.stopped:
-                    return
+def match(market: Market, taker: Taker) -> Match:  # noqa: C901, PLR0912, PLR0915
+    """Return what happens when the order meets the book, best level first, oldest order first.
+
+    One long function with everything in local names: this is the innermost loop of the exchange,
+    and split into four it took a third longer.
+    """
+    time_ms, taker_id, account = taker.time_ms, taker.order_id, taker.account
+    side, limit_ticks, budget = taker.side, taker.price_ticks, taker.budget
+    prevents = taker.self_trade_prevention != "none"
+    symbol, lot_units, tick_lot_units = market.symbol, market.lot_units, market.tick_lot_units
+    maker_ppm, taker_ppm = market.maker_fee_ppm, market.taker_fee_ppm
+    trade_id = market.next_trade_id
+    buying = side == BUY
+    if buying:
+        book, limit_key = market.asks, -limit_ticks
+    else:
+        book, limit_key = market.bids, limit_ticks
+    if limit_ticks == ANY_PRICE:
+        limit_key = NO_LEVEL + 1
+    result = Match([], taker.lots)
+    events = result.events
+    wanted, filled_lots, filled_quote = taker.lots, 0, 0
+    key, deeper, done = book.best_key, None, False
+    while key >= limit_key and not done:
+        for maker in book.levels[key].values():
+            price_ticks, maker_lots = maker.price_ticks, maker.quantity_lots
+            lot_price = price_ticks * tick_lot_units
+            if budget:
+                wanted = (budget - filled_quote) // lot_price
+            if not wanted:
+                done = True
+                break
+            lots = wanted if wanted < maker_lots else maker_lots
+            if prevents and maker.account == account:
+                result.remaining_lots = wanted
+                _prevent_self_trade(market, taker, maker, lots, result)
+                wanted = result.remaining_lots
+                if result.stopped:
+                    done = True
+                    break
+                continue
+            base_amount, quote_amount = lots * lot_units, lots * lot_price
+            if buying:
+                taker_fee = -(-base_amount * taker_ppm // PPM)
+                maker_fee = -(-quote_amount * maker_ppm // PPM)
+                better = limit_ticks - price_ticks
+                released = better * lots * tick_lot_units if limit_ticks else 0
             else:
-                _trade(market, taker, maker, lots)
+                taker_fee = -(-quote_amount * taker_ppm // PPM)
+                maker_fee = -(-base_amount * maker_ppm // PPM)
+                released = 0
+            events.append(
+                TradeExecuted(
+                    time_ms,
+                    symbol,
+                    trade_id,
+                    price_ticks,
+                    lots,
+                    base_amount,
+                    quote_amount,
+                    side,
+                    maker.order_id,
+                    taker_id,
+                    maker.account,
+                    account,
+                    maker_fee,
+                    taker_fee,
+                    released,
+                    maker_lots - lots,
+                )
+            )
+            trade_id += 1
+            filled_lots += lots
+            filled_quote += quote_amount
+            wanted -= lots
+        if not (wanted or budget):
+            break
+        # The cached best key serves most takers; only one that eats a level walks the index.
+        if deeper is None:
+            deeper = iter(reversed(book.levels))
+            next(deeper)
+        key = next(deeper, NO_LEVEL)
+    result.remaining_lots = 0 if budget else wanted
+    result.filled_lots, result.filled_quote = filled_lots, filled_quote
+    return result
 
 
-def _crossed_levels(market: Market, side: Side, price_ticks: int) -> Iterator[Level]:
-    if side == BUY:
-        book, limit_key = market.asks, -price_ticks
-    else:
-        book, limit_key = market.bids, price_ticks
-    if price_ticks == ANY_PRICE:
-        limit_key = NO_LEVEL
-    for key in reversed(book.levels):
-        if key < limit_key:
-            return
-        yield book.levels[key]
-
-
-def _lots_to_take(market: Market, taker: Taker, maker: Order) -> int:
-    """Return how much of the maker the taker wants: 0 when it is done."""
-    wanted = taker.remaining_lots
-    if taker.budget:
-        wanted = taker.budget // (maker.price_ticks * market.tick_lot_units)
-    return wanted if wanted < maker.quantity_lots else maker.quantity_lots
-
-
-def _trade(market: Market, taker: Taker, maker: Order, lots: int) -> None:
-    price_ticks = maker.price_ticks
-    base_amount = lots * market.lot_units
-    quote_amount = lots * price_ticks * market.tick_lot_units
-    released = 0
-    if taker.side == BUY:
-        taker_fee = -(-base_amount * market.taker_fee_ppm // PPM)
-        maker_fee = -(-quote_amount * market.maker_fee_ppm // PPM)
-        if taker.price_ticks:
-            released = (taker.price_ticks - price_ticks) * lots * market.tick_lot_units
-    else:
-        taker_fee = -(-quote_amount * market.taker_fee_ppm // PPM)
-        maker_fee = -(-base_amount * market.maker_fee_ppm // PPM)
-    taker.events.append(
-        TradeExecuted(
-            taker.time_ms,
-            market.symbol,
-            taker.next_trade_id,
-            price_ticks,
-            lots,
-            base_amount,
-            quote_amount,
-            taker.side,
-            maker.order_id,
-            taker.order_id,
-            maker.account,
-            taker.account,
-            maker_fee,
-            taker_fee,
-            released,
-            maker.quantity_lots - lots,
-        )
-    )
-    taker.next_trade_id += 1
-    taker.filled_lots += lots
-    taker.filled_quote += quote_amount
-    _use_up(taker, lots, quote_amount)
-
-
-def _use_up(taker: Taker, lots: int, quote_amount: int) -> None:
-    if taker.budget:
-        taker.budget -= quote_amount
-    else:
-        taker.remaining_lots -= lots
-
-
-def _prevent_self_trade(market: Market, taker: Taker, maker: Order, lots: int) -> None:
+def _prevent_self_trade(
+    market: Market, taker: Taker, maker: Order, lots: int, result: Match
+) -> None:
     mode = taker.self_trade_prevention
     if mode == "decrement":
-        _decrement(market, taker, maker, lots)
+        _decrement(market, taker, maker, lots, result)
         return
     if mode in ("cancel_maker", "cancel_both"):
-        taker.events.append(_maker_cancelled(taker, maker, maker.quantity_lots, maker.hold))
+        result.events.append(_maker_cancelled(taker, maker, maker.quantity_lots, maker.hold))
     if mode in ("cancel_taker", "cancel_both"):
-        taker.stopped = True
+        result.stopped = True
 
 
-def _decrement(market: Market, taker: Taker, maker: Order, lots: int) -> None:
+def _decrement(market: Market, taker: Taker, maker: Order, lots: int, result: Match) -> None:
     maker_left = maker.quantity_lots - lots
-    _use_up(taker, lots, lots * maker.price_ticks * market.tick_lot_units)
-    taker.prevented_lots += lots
-    maker_released = market.hold_for(maker.side, maker.price_ticks, lots)
-    taker.events.append(
+    result.remaining_lots -= lots
+    result.ended_by_prevention = result.remaining_lots == 0
+    result.events.append(
         SelfTradePrevented(
             taker.time_ms,
             market.symbol,
@@ -190,14 +173,14 @@ def _decrement(market: Market, taker: Taker, maker: Order, lots: int) -> None:
             taker.side,
             maker.order_id,
             taker.order_id,
-            maker_released,
+            market.hold_for(maker.side, maker.price_ticks, lots),
             market.hold_for(taker.side, taker.price_ticks, lots),
             maker_left,
-            taker.remaining_lots,
+            result.remaining_lots,
         )
     )
     if maker_left == 0:
-        taker.events.append(_maker_cancelled(taker, maker, 0, 0))
+        result.events.append(_maker_cancelled(taker, maker, 0, 0))
 
 
 def _maker_cancelled(taker: Taker, maker: Order, lots: int, released: int) -> OrderCancelled:
@@ -215,17 +198,16 @@ def _maker_cancelled(taker: Taker, maker: Order, lots: int, released: int) -> Or
     )
 
 
-def taker_end(market: Market, taker: Taker, *, rests: bool) -> list[Event]:
+def end_of_taker(market: Market, taker: Taker, result: Match, *, rests: bool) -> list[Event]:
     """Return the cancellation of what is left of a taker that does not rest, if anything is.
 
     Also when self-trade prevention took the last of it: only a trade closes an order by itself.
     A market order that buys holds only what its fills cost, so nothing of it is released.
     """
-    if rests and taker.remaining_lots:
+    remaining = result.remaining_lots
+    if not result.ended_by_prevention and (rests or not remaining):
         return []
-    used_up = taker.remaining_lots == 0
-    if used_up and not _ended_by_prevention(taker):
-        return []
+    prevented = result.stopped or result.ended_by_prevention
     return [
         OrderCancelled(
             taker.time_ms,
@@ -234,19 +216,9 @@ def taker_end(market: Market, taker: Taker, *, rests: bool) -> list[Event]:
             taker.account,
             taker.side,
             taker.price_ticks,
-            taker.remaining_lots,
-            market.hold_for(taker.side, taker.price_ticks, taker.remaining_lots),
+            remaining,
+            market.hold_for(taker.side, taker.price_ticks, remaining),
             False,
-            "self_trade" if used_up or taker.stopped else "expired",
+            "self_trade" if prevented else "expired",
         )
     ]
-
-
-def _ended_by_prevention(taker: Taker) -> bool:
-    """Whether the last thing that reduced the taker to nothing was a decrement."""
-    for event in reversed(taker.events):
-        if isinstance(event, TradeExecuted):
-            return False
-        if isinstance(event, SelfTradePrevented):
-            return True
-    return False

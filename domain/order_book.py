@@ -64,8 +64,7 @@ class BookSide:
         level = self.levels.get(key)
         if level is None:
             level = self.levels[key] = OrderedDict()
-            if key > self.best_key:
-                self.best_key = key
+            self.best_key = max(self.best_key, key)
         level[order.order_id] = order
 
     def remove(self, order: Order) -> None:

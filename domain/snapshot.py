@@ -14,7 +14,7 @@ from domain.exchange import Exchange
 from domain.ledger import Account, Balance, Withdrawal
 from domain.ledger import Asset as LedgerAsset
 from domain.market import Market, MarketStatus
-from domain.order_book import BookSide, Order
+from domain.order_book import BookSide
 
 FORMAT = 1
 

@@ -27,7 +27,7 @@ BUY: Final = "buy"
 SELL: Final = "sell"
 
 UNITS_MAX: Final = 2**63 - 1
-"""The largest amount of one order, deposit or withdrawal, in ledger units; balances have no bound."""
+"""The largest amount of one order, deposit or withdrawal; balances have no bound."""
 DECIMALS_MAX: Final = 18
 PPM: Final = 1_000_000
 """Fee rates are parts per million: 1000 ppm = 0.1 %."""
@@ -83,7 +83,7 @@ def decimals_of(text: str) -> int:
 
 
 def format_units(units: int, decimals: int) -> str:
-    """Return an amount of ledger units as a plain decimal string with exactly `decimals` decimals."""
+    """Return ledger units as a plain decimal string with exactly `decimals` decimals."""
     if decimals == 0:
         return str(units)
     sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))

@@ -3,7 +3,9 @@
 from eventstore.commit import Commit, Head, Recorded
 from eventstore.errors import (
     AppendFailed,
+    AppendOutcomeUnknown,
     Fenced,
+    NoStore,
     StoreDamaged,
     StoreError,
     StoreLocked,
@@ -14,10 +16,12 @@ from eventstore.store import Log, Store
 
 __all__ = [
     "AppendFailed",
+    "AppendOutcomeUnknown",
     "Commit",
     "Fenced",
     "Head",
     "Log",
+    "NoStore",
     "Recorded",
     "Snapshot",
     "SnapshotStore",

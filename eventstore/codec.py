@@ -70,13 +70,13 @@ def stored_name(event_class: type[Event]) -> str:
     return tag
 
 
-def seal_of(record_header: tuple[int, int, int, int], previous_seal: bytes, content: bytes) -> bytes:
+def seal_of(header: tuple[int, int, int, int], previous_seal: bytes, content: bytes) -> bytes:
     """Return the SHA-256 that a commit with this header and content carries.
 
-    record_header: format version, number, first position, time in ms; eight bytes each.
+    header: format version, number, first position, time in ms; eight bytes each.
     """
     digest = hashlib.sha256(previous_seal)
-    digest.update(_HEADER.pack(*record_header))
+    digest.update(_HEADER.pack(*header))
     digest.update(content)
     return digest.digest()
 
@@ -106,11 +106,13 @@ class Codec:
         )
         return commit, _encode(Record(*header, after.seal, content, seal))
 
-    def decode_record(self, state: bytes) -> Record:
+    def decode_record(self, state: object) -> Record:
         """Return a record whose own seal holds; its place in the chain is the log's to check.
 
         Raises: BadRecord: not what an encoder wrote; StoreTooNew: of a newer format.
         """
+        if not isinstance(state, bytes):  # SQLite lets any column hold anything.
+            raise BadRecord(f"the record is of type {type(state).__name__}, not bytes")
         try:
             record = _decode_record(state)
         except msgspec.DecodeError as error:
@@ -161,7 +163,9 @@ class Codec:
         for fields in events:
             name = fields[0] if fields else None
             if isinstance(name, str) and len(fields) > self._fields.get(name, 0):
-                raise StoreTooNew(f"the log holds {name!r} as this version does not know it: {_UPGRADE}")
+                raise StoreTooNew(
+                    f"the log holds {name!r} as this version does not know it: {_UPGRADE}"
+                )
 
 
 CODEC: Final = Codec()

@@ -21,6 +21,7 @@ class StoreDamaged(StoreError):
     def __init__(self, position: int, detail: str) -> None:
         super().__init__(f"the log is damaged from event {position} on: {detail}")
         self.position = position
+        self.reason = detail
 
 
 class StoreTooNew(StoreError):
@@ -48,13 +49,19 @@ class Fenced(StoreError):
 
 
 class AppendFailed(StoreError):
-    """The commit was not stored; or, if `outcome_known` is False, nobody can say yet.
-
-    Either way memory is ahead of the log: drop it and recover.
-    """
+    """The commit was not stored, and the store has been asked: memory is ahead of the log."""
 
     code = "append_failed"
 
-    def __init__(self, detail: str, *, outcome_known: bool) -> None:
+
+class AppendOutcomeUnknown(Exception):
+    """Nobody can say whether the commit was stored: the store could not be asked. Recover.
+
+    Not a StoreError, all of which mean that nothing was stored.
+    """
+
+    code: ClassVar[str] = "append_outcome_unknown"
+
+    def __init__(self, detail: str) -> None:
         super().__init__(detail)
-        self.outcome_known = outcome_known
+        self.detail = detail

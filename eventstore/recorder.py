@@ -2,7 +2,7 @@
 
 from abc import ABC
 
-from eventsourcing.persistence import ApplicationRecorder, PersistenceError
+from eventsourcing.persistence import ApplicationRecorder
 
 
 class CommitRecorder(ApplicationRecorder, ABC):
@@ -19,7 +19,7 @@ class CommitRecorder(ApplicationRecorder, ABC):
         """Return what is wrong with the storage below the records; empty when nothing is."""
         return []
 
-    def is_corruption(self, error: PersistenceError) -> bool:
+    def is_corruption(self, error: Exception) -> bool:
         """Return whether an error of this recorder means that its storage is damaged."""
         return False
 

@@ -1,0 +1,191 @@
+"""Open orders: amend, cancel, cancel all."""
+
+from fastapi import APIRouter
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from api.documents import documents
+from api.gateway import Gateway
+from api.orders import (
+    RECEIPT_EXAMPLE,
+    SIZE_REFUSALS,
+    ClientOrderId,
+    MarketFilter,
+    shown,
+    steps_of,
+)
+from api.parameters import Body, DecimalText, FoldexDep, Id, OptionalKey, Trader
+from api.problems import MissingField
+from api.replies import Done, OrderReceipt, done, reply
+from commands.amend_order import AmendOrder
+from commands.cancel_all_orders import CancelAllOrders
+from commands.cancel_order import CancelOrder
+from domain import errors
+from domain.events import SelfTradePrevention
+from domain.market import Market
+
+router = APIRouter(prefix="/v1/orders", tags=["Orders"])
+
+
+class AmendRequest(Body):
+    """What to change about an open order; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"quantity": "0.02"}]})
+
+    price: DecimalText | None = None
+    quantity: DecimalText | None = Field(None, description="The new open quantity.")
+    self_trade_prevention: SelfTradePrevention = "cancel_taker"
+
+
+@router.patch("/{order_id}", summary="Amend an order")
+@documents(
+    OrderReceipt, example=RECEIPT_EXAMPLE, refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS)
+)
+async def amend_order(
+    order_id: Id, body: AmendRequest, who: Trader, foldex: FoldexDep, key: OptionalKey
+) -> Response:
+    """Change an open order's price or open quantity; it keeps its id.
+
+    A reduction keeps its place in the queue. A new price or a larger quantity loses it, and the
+    order trades with what it meets, like a new one.
+    """
+    market = await _market_of(foldex.gateway, who.account, order_id=order_id)
+    return await _amend(foldex.gateway, market, body, who.account, key, order_id=order_id)
+
+
+@router.patch("/by-client-id/{client_order_id}", summary="Amend an order by client order id")
+@documents(
+    OrderReceipt, example=RECEIPT_EXAMPLE, refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS)
+)
+async def amend_by_client_id(
+    client_order_id: ClientOrderId,
+    body: AmendRequest,
+    who: Trader,
+    foldex: FoldexDep,
+    key: OptionalKey,
+) -> Response:
+    """Like amending by id, for the open order with this client order id."""
+    market = await _market_of(foldex.gateway, who.account, client_order_id=client_order_id)
+    return await _amend(
+        foldex.gateway, market, body, who.account, key, client_order_id=client_order_id
+    )
+
+
+@router.delete("/{order_id}", summary="Cancel an order")
+@documents(
+    OrderReceipt,
+    example={**RECEIPT_EXAMPLE, "status": "cancelled"},
+    refuses=(errors.UnknownOrder, errors.MarketHaltedError),
+)
+async def cancel_order(
+    order_id: Id, who: Trader, foldex: FoldexDep, key: OptionalKey
+) -> Response:
+    """Cancel an open order; what it held is free again. Allowed in cancel-only markets."""
+    gateway = foldex.gateway
+    market = await _market_of(gateway, who.account, order_id=order_id)
+    receipt = await gateway.execute(
+        CancelOrder(
+            time_ms=gateway.clock_ms(),
+            scope=who.account,
+            idempotency_key=key,
+            account=who.account,
+            order_id=order_id,
+        )
+    )
+    return reply(shown(gateway, receipt, market.symbol), receipt.position)
+
+
+@router.delete("/by-client-id/{client_order_id}", summary="Cancel an order by client order id")
+@documents(
+    OrderReceipt,
+    example={**RECEIPT_EXAMPLE, "status": "cancelled"},
+    refuses=(errors.UnknownOrder, errors.MarketHaltedError),
+)
+async def cancel_by_client_id(
+    client_order_id: ClientOrderId, who: Trader, foldex: FoldexDep, key: OptionalKey
+) -> Response:
+    """Cancel the open order with this client order id."""
+    gateway = foldex.gateway
+    market = await _market_of(gateway, who.account, client_order_id=client_order_id)
+    receipt = await gateway.execute(
+        CancelOrder(
+            time_ms=gateway.clock_ms(),
+            scope=who.account,
+            idempotency_key=key,
+            account=who.account,
+            client_order_id=client_order_id,
+        )
+    )
+    return reply(shown(gateway, receipt, market.symbol), receipt.position)
+
+
+@router.delete("", summary="Cancel all orders")
+@documents(Done, example={"position": 90340, "repeated": False}, refuses=(errors.UnknownMarket,))
+async def cancel_all_orders(
+    who: Trader, foldex: FoldexDep, key: OptionalKey, market: MarketFilter = ""
+) -> Response:
+    """Cancel every open order, or those of one market. Orders in halted markets stay."""
+    gateway = foldex.gateway
+    receipt = await gateway.execute(
+        CancelAllOrders(
+            time_ms=gateway.clock_ms(),
+            scope=who.account,
+            idempotency_key=key,
+            account=who.account,
+            market=market,
+        )
+    )
+    return done(receipt)
+
+
+async def _market_of(
+    gateway: Gateway, account: str, *, order_id: int = 0, client_order_id: str = ""
+) -> Market:
+    """Return the market of an order, open or closed: a closed one may be a repeated command's.
+
+    Raises: UnknownOrder: the account never had it, or it is not in the view yet.
+    """
+    exchange = gateway.exchange
+    if order_id:
+        open_order = exchange.orders.get(order_id)
+    else:
+        owner = exchange.accounts.get(account)
+        open_order = None if owner is None else owner.client_orders.get(client_order_id)
+    if open_order is not None and open_order.account == account:
+        return exchange.markets[open_order.market]
+    closed, _ = await gateway.query(
+        lambda views: views.order(
+            account, order_id=order_id or None, client_order_id=client_order_id or None
+        )
+    )
+    if closed is None:
+        raise errors.UnknownOrder
+    return exchange.markets[closed.market]
+
+
+async def _amend(
+    gateway: Gateway,
+    market: Market,
+    body: AmendRequest,
+    account: str,
+    key: str,
+    *,
+    order_id: int = 0,
+    client_order_id: str = "",
+) -> Response:
+    if body.price is None and body.quantity is None:
+        raise MissingField("price or quantity: give what is to change")
+    receipt = await gateway.execute(
+        AmendOrder(
+            time_ms=gateway.clock_ms(),
+            scope=account,
+            idempotency_key=key,
+            account=account,
+            order_id=order_id,
+            client_order_id=client_order_id,
+            price_ticks=steps_of(body.price, market.tick_size, field="price"),
+            quantity_lots=steps_of(body.quantity, market.lot_size, field="quantity"),
+            self_trade_prevention=body.self_trade_prevention,
+        )
+    )
+    return reply(shown(gateway, receipt, market.symbol), receipt.position)

@@ -1,0 +1,207 @@
+"""What requests have in common: who asks, under which idempotency key, and which page."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+from starlette.concurrency import run_in_threadpool
+
+from api.bootstrap import Foldex
+from api.keys import Key
+from api.problems import BadIdempotencyKey, IdempotencyKeyMissing, UnknownParameter
+from api.security import KEY_HEADER, OPERATOR_SCOPE, SignedRequest
+
+PAGE_ROWS_MAX: Final = 1_000
+POSITION_MAX: Final = 2**63 - 1
+
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
+
+
+class Body(BaseModel):
+    """A request body: nothing is converted, and nothing unknown is taken."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class NoFields(Body):
+    """A body without fields: `{}`, or none at all."""
+
+
+def _decimal_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    raise PydanticCustomError("bad_decimal", "must be a decimal number in a string")
+
+
+DecimalText = Annotated[
+    str,
+    BeforeValidator(_decimal_text),
+    Field(max_length=64, examples=["1.25"], description="A plain decimal number, as a string."),
+]
+"""An amount, price or quantity: a string, because a JSON number may pass through a float."""
+
+
+def foldex_of(request: Request) -> Foldex:
+    """Return the exchange that this application serves."""
+    foldex: Foldex = request.app.state.foldex
+    return foldex
+
+
+FoldexDep = Annotated[Foldex, Depends(foldex_of)]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The dependency that lets a request pass only when signed by a key with one of the scopes.
+
+    command: whether the request asks for a change; then the same signature works only once.
+    """
+
+    scopes: frozenset[str]
+    command: bool
+
+    async def __call__(self, request: Request) -> Key:
+        """Return the key that signed the request. Raises: what `Verifier.verify` raises."""
+        foldex = foldex_of(request)
+        scope = request.scope
+        signed = SignedRequest(
+            method=request.method,
+            path=scope.get("raw_path") or scope["path"].encode(),
+            query=scope.get("query_string", b""),
+            body=await request.body(),
+            headers=request.headers,
+        )
+        verify = foldex.verifier.verify
+        if foldex.keys.is_cached(request.headers.get(KEY_HEADER, "")):
+            return verify(signed, self.scopes, command=self.command)
+        # The key must be read from the database: not on the event loop.
+        return await run_in_threadpool(verify, signed, self.scopes, command=self.command)
+
+
+def may_ask(*scopes: str) -> Any:
+    """Return the dependency of a query that needs one of these scopes."""
+    return Depends(Needs(frozenset(scopes), command=False))
+
+
+def may_command(*scopes: str) -> Any:
+    """Return the dependency of a command that needs one of these scopes."""
+    return Depends(Needs(frozenset(scopes), command=True))
+
+
+Reader = Annotated[Key, may_ask("read")]
+Auditor = Annotated[Key, may_ask("audit")]
+OperatorReader = Annotated[Key, may_ask("operate")]
+Trader = Annotated[Key, may_command("trade")]
+Withdrawer = Annotated[Key, may_command("withdraw")]
+Operator = Annotated[Key, may_command("operate")]
+Anyone = Annotated[Key, may_ask("read", "trade", "withdraw", "operate")]
+
+
+def key_scope(key: Key) -> str:
+    """Return whose idempotency keys this API key uses: its account's, or the operators'."""
+    return key.account or OPERATOR_SCOPE
+
+
+def optional_key(
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="1 to 64 of `A-Z a-z 0-9 _ . : -`. The same command sent again with the "
+            "same key within 24 hours has no further effect and gets the first answer.",
+            examples=["order-2041"],
+        ),
+    ] = None,
+) -> str:
+    """Return the idempotency key, or "" without one. Raises: BadIdempotencyKey."""
+    if key is None:
+        return ""
+    if _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        raise BadIdempotencyKey
+    return key
+
+
+def required_key(key: Annotated[str, Depends(optional_key)]) -> str:
+    """Return the idempotency key. Raises: IdempotencyKeyMissing, BadIdempotencyKey."""
+    if not key:
+        raise IdempotencyKeyMissing
+    return key
+
+
+OptionalKey = Annotated[str, Depends(optional_key)]
+RequiredKey = Annotated[str, Depends(required_key)]
+
+MinPosition = Annotated[
+    int,
+    Query(
+        ge=0,
+        le=POSITION_MAX,
+        description="Wait (up to a second) until the answer includes this position: give the "
+        "`position` of a command's reply to read your own write.",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="Rows in the page.")]
+After = Annotated[
+    int | None,
+    Query(ge=0, le=POSITION_MAX, description="The `next` of the page before; none: first page."),
+]
+Id = Annotated[int, Path(ge=1, le=POSITION_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """after: id of the last row of the page before. limit: rows."""
+
+    after: int | None
+    limit: int
+
+
+def page_asked(after: After = None, limit: Limit = 100) -> PageAsked:
+    """Return which page is asked for."""
+    return PageAsked(after, limit)
+
+
+PageDep = Annotated[PageAsked, Depends(page_asked)]
+
+
+async def no_unknown_parameters(request: Request) -> None:
+    """Refuse a misspelt filter instead of ignoring it. Raises: UnknownParameter."""
+    known = _query_names(request.scope["route"])
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise UnknownParameter(f"There is no query parameter {name[:64]!r} here")
+        if name in seen:
+            raise UnknownParameter(f"The query parameter {name!r} is given twice")
+        seen.add(name)
+
+
+@lru_cache(maxsize=1024)
+def _query_names(route: APIRoute) -> frozenset[str]:
+    return frozenset(
+        field.alias for part in dependants(route.dependant) for field in part.query_params
+    )
+
+
+def dependants(dependant: Dependant) -> list[Dependant]:
+    """Return a route's dependencies, itself first."""
+    found = [dependant]
+    for child in dependant.dependencies:
+        found += dependants(child)
+    return found
+
+
+def needs_of(route: APIRoute) -> Needs | None:
+    """Return what a route demands of its caller; None for public routes."""
+    for part in dependants(route.dependant):
+        if isinstance(part.call, Needs):
+            return part.call
+    return None
+
+

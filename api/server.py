@@ -1,0 +1,85 @@
+"""Serve the API over HTTP until told to stop, or until the exchange fails."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+
+from api.app import create_app
+from api.bootstrap import Foldex, bootstrap
+from api.logs import configure_logging
+from api.settings import Settings
+
+log = logging.getLogger("foldex.server")
+
+WATCH_EVERY_S: Final = 0.1
+DRAIN_S_MAX: Final = 10
+"""How long requests under way may take after a signal to stop."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which turns SIGTERM and SIGINT into a graceful end; says when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, foldex: Foldex, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._foldex = foldex
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bind, say so, and begin to watch the exchange."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._watch = asyncio.create_task(self._end_when_failed())
+            self._on_ready()
+
+    async def _end_when_failed(self) -> None:
+        """A failed engine takes no commands ever again: end, so that a supervisor restarts us."""
+        while not self.should_exit:
+            failed = self._foldex.failed
+            if failed is not None:
+                log.error("the exchange failed (%s: %s): ending", type(failed).__name__, failed)
+                self.should_exit = True
+            await asyncio.sleep(WATCH_EVERY_S)
+
+
+def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[Foldex], None] = lambda foldex: None,
+    prepare: Callable[[Foldex], None] = lambda foldex: None,
+) -> int:
+    """Run the exchange until SIGTERM or SIGINT; return the process's exit code.
+
+    prepare: called once the exchange runs, before requests are taken; on_ready: once they are.
+    Returns: 0 after a graceful end, 1 when the exchange failed or the port could not be bound.
+    Raises: StoreError, KeyStoreError: the data directory cannot be used; says what to do.
+    """
+    configure_logging(settings.log_level)
+    with bootstrap(settings) as foldex:
+        prepare(foldex)
+        server = Server(_config(foldex), foldex, lambda: on_ready(foldex))
+        try:
+            server.run()
+        except SystemExit:
+            # uvicorn's way to say that it could not bind; it has logged why.
+            return 1
+        return 0 if foldex.failed is None else 1
+
+
+def _config(foldex: Foldex) -> uvicorn.Config:
+    settings = foldex.settings
+    return uvicorn.Config(
+        create_app(foldex),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S_MAX,
+    )

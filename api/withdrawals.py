@@ -1,0 +1,145 @@
+"""Withdrawals, as their owner sees them."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from api.documents import documents
+from api.parameters import (
+    Body,
+    DecimalText,
+    FoldexDep,
+    Id,
+    MinPosition,
+    PageDep,
+    Reader,
+    RequiredKey,
+    Withdrawer,
+)
+from api.replies import WithdrawalReceipt, reply, withdrawal_done
+from commands.request_withdrawal import RequestWithdrawal
+from domain import errors
+from domain.exchange import Exchange
+from domain.ledger import Asset
+from domain.units import parse_amount
+from projections.views import Views
+
+router = APIRouter(prefix="/v1/withdrawals", tags=["Withdrawals"])
+
+StatusFilter = Annotated[
+    Literal["requested", "approved", "rejected", "completed", "failed"] | None,
+    Query(description="Only withdrawals in this state."),
+]
+
+_WITHDRAWAL = {
+    "withdrawal_id": 7,
+    "asset": "USDT",
+    "amount": "250.00000000",
+    "address": "0x71C7656EC7ab88b098defB751B7401B5f6d8976F",
+    "status": "requested",
+}
+
+
+class WithdrawalRequest(Body):
+    """What leaves the exchange, and to where."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "asset": "USDT",
+                    "amount": "250",
+                    "address": "0x71C7656EC7ab88b098defB751B7401B5f6d8976F",
+                }
+            ]
+        }
+    )
+
+    asset: str = Field(max_length=16)
+    amount: DecimalText
+    address: str = Field(max_length=256, description="Where to, on the asset's chain.")
+    request_id: str = Field(
+        "",
+        max_length=64,
+        description="Your id of the withdrawal, unique in the account for ever: it is paid once "
+        "however often it is asked for. Default: the Idempotency-Key.",
+    )
+
+
+@router.post("", summary="Request a withdrawal")
+@documents(
+    WithdrawalReceipt,
+    example={"withdrawal_id": 7, "status": "requested", "position": 90351, "repeated": False},
+    refuses=(
+        errors.UnknownAsset,
+        errors.UnknownAccount,
+        errors.BadDecimal,
+        errors.TooManyDecimals,
+        errors.NotPositive,
+        errors.AmountTooLarge,
+        errors.InsufficientFunds,
+    ),
+    status=201,
+)
+async def request_withdrawal(
+    body: WithdrawalRequest, who: Withdrawer, foldex: FoldexDep, key: RequiredKey
+) -> Response:
+    """Ask for a withdrawal: the amount is held at once, and paid after an operator approves it."""
+    gateway = foldex.gateway
+    asset = asset_named(gateway.exchange, body.asset)
+    receipt = await gateway.execute(
+        RequestWithdrawal(
+            time_ms=gateway.clock_ms(),
+            scope=who.account,
+            idempotency_key=key,
+            account=who.account,
+            asset=asset.code,
+            amount=parse_amount(body.amount, asset.decimals, field="amount"),
+            address=body.address,
+            request_id=body.request_id or key,
+        )
+    )
+    return withdrawal_done(receipt, status=201)
+
+
+@router.get("", summary="Withdrawals")
+@documents(Views.withdrawals, example={"items": [_WITHDRAWAL], "next": None})
+async def withdrawals(
+    who: Reader,
+    foldex: FoldexDep,
+    page: PageDep,
+    status: StatusFilter = None,
+    min_position: MinPosition = 0,
+) -> Response:
+    """Return the account's withdrawals, newest first."""
+    found, position = await foldex.gateway.query(
+        lambda views: views.withdrawals(
+            who.account, status=status, after=page.after, limit=page.limit
+        ),
+        min_position=min_position,
+    )
+    return reply(found, position)
+
+
+@router.get("/{withdrawal_id}", summary="One withdrawal")
+@documents(Views.withdrawal, example=_WITHDRAWAL, refuses=(errors.UnknownWithdrawal,))
+async def withdrawal(
+    withdrawal_id: Id, who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
+) -> Response:
+    """Return one of the account's withdrawals."""
+    found, position = await foldex.gateway.query(
+        lambda views: views.withdrawal(withdrawal_id), min_position=min_position
+    )
+    if found is None or found.account != who.account:
+        raise errors.UnknownWithdrawal
+    return reply(found, position)
+
+
+def asset_named(exchange: Exchange, code: str) -> Asset:
+    """Return a listed asset. Raises: UnknownAsset."""
+    asset = exchange.assets.get(code)
+    if asset is None:
+        raise errors.UnknownAsset(f"There is no asset {code!r}")
+    return asset
