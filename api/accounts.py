@@ -26,7 +26,7 @@ OrderFilter = Annotated[
     Views.balances, example=[{"asset": "USDT", "free": "8545.00000000", "held": "1455.00000000"}]
 )
 async def balances(who: Reader, foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
-    """Return what the account has of each asset: free to use, and held for orders and withdrawals."""
+    """Return what the account has of each asset: free, and held for orders and withdrawals."""
     found, position = await foldex.gateway.query(
         lambda views: views.balances(who.account), min_position=min_position
     )
@@ -50,7 +50,8 @@ async def balances(who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
         "next": None,
     },
 )
-async def trades(
+async def own_trades(
+    *,
     who: Reader,
     foldex: FoldexDep,
     page: PageDep,

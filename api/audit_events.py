@@ -21,6 +21,7 @@ TextFilter = Annotated[str, Query(max_length=80)]
     example={"items": [{"type": "order_placed.v1", "stream": "market:BTC-USDT"}], "next": None},
 )
 async def events(
+    *,
     who: Auditor,
     foldex: FoldexDep,
     page: PageDep,

@@ -16,7 +16,22 @@ router = APIRouter(prefix="/v1", tags=["Market data"])
 
 Symbol = Annotated[str, Path(max_length=33, examples=["BTC-USDT"])]
 Interval = Literal[
-    "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"
+    "1s",
+    "1m",
+    "3m",
+    "5m",
+    "15m",
+    "30m",
+    "1h",
+    "2h",
+    "4h",
+    "6h",
+    "8h",
+    "12h",
+    "1d",
+    "3d",
+    "1w",
+    "1M",
 ]
 TimeMs = Annotated[int | None, Query(ge=0, le=POSITION_MAX, examples=[1793265600000])]
 
@@ -78,7 +93,7 @@ async def market(symbol: Symbol, foldex: FoldexDep, min_position: MinPosition = 
     example={"items": [{"trade_id": 88, "price": "97000.00", "quantity": "0.0150"}], "next": 88},
     refuses=(errors.UnknownMarket,),
 )
-async def trades(
+async def market_trades(
     symbol: Symbol, foldex: FoldexDep, page: PageDep, min_position: MinPosition = 0
 ) -> Response:
     """Return a market's trades, newest first."""
@@ -107,6 +122,7 @@ async def trades(
     refuses=(errors.UnknownMarket,),
 )
 async def candles(
+    *,
     symbol: Symbol,
     foldex: FoldexDep,
     interval: Annotated[Interval, Query(description="UTC; 1w begins on Monday, 1M on the 1st.")],

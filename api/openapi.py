@@ -119,7 +119,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, schema: dict[str, Any]
     operation["responses"] = answers
     operation["operationId"] = route.name
     if needs is not None:
-        operation["security"] = [dict.fromkeys(_security_schemes(), [])]
+        operation["security"] = [{name: [] for name in _security_schemes()}]
         scopes = " or ".join(f"`{scope}`" for scope in sorted(needs.scopes))
         operation["description"] = f"{operation['description']}\n\nScope: {scopes}."
 

@@ -1,4 +1,4 @@
-"""What operators do: list assets and markets, open accounts, credit deposits, settle withdrawals."""
+"""What operators do: assets, markets, accounts, deposits and the fate of withdrawals."""
 
 from typing import Annotated
 
@@ -252,7 +252,7 @@ async def credit_deposit(
 @documents(
     Views.withdrawals, example={"items": [{"withdrawal_id": 7, "account": "alice"}], "next": None}
 )
-async def withdrawals(
+async def all_withdrawals(
     who: OperatorReader,
     foldex: FoldexDep,
     page: PageDep,
@@ -269,7 +269,7 @@ async def withdrawals(
 
 @router.post("/withdrawals/{withdrawal_id}/approve", summary="Approve a withdrawal")
 @documents(WithdrawalReceipt, example=_SETTLED, refuses=_SETTLE_REFUSALS)
-async def approve(
+async def approve_withdrawal(
     withdrawal_id: Id,
     who: Operator,
     foldex: FoldexDep,
@@ -289,10 +289,8 @@ async def approve(
 
 
 @router.post("/withdrawals/{withdrawal_id}/reject", summary="Reject a withdrawal")
-@documents(
-    WithdrawalReceipt, example={**_SETTLED, "status": "rejected"}, refuses=_SETTLE_REFUSALS
-)
-async def reject(
+@documents(WithdrawalReceipt, example={**_SETTLED, "status": "rejected"}, refuses=_SETTLE_REFUSALS)
+async def reject_withdrawal(
     withdrawal_id: Id, body: ReasonRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
     """Refuse a requested withdrawal; the amount is free again."""
@@ -309,10 +307,8 @@ async def reject(
 
 
 @router.post("/withdrawals/{withdrawal_id}/complete", summary="Record a paid withdrawal")
-@documents(
-    WithdrawalReceipt, example={**_SETTLED, "status": "completed"}, refuses=_SETTLE_REFUSALS
-)
-async def complete(
+@documents(WithdrawalReceipt, example={**_SETTLED, "status": "completed"}, refuses=_SETTLE_REFUSALS)
+async def complete_withdrawal(
     withdrawal_id: Id, body: CompletionRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
     """Record that an approved withdrawal left the exchange in a transaction."""
@@ -329,7 +325,7 @@ async def complete(
 
 @router.post("/withdrawals/{withdrawal_id}/fail", summary="Record a failed withdrawal")
 @documents(WithdrawalReceipt, example={**_SETTLED, "status": "failed"}, refuses=_SETTLE_REFUSALS)
-async def fail(
+async def fail_withdrawal(
     withdrawal_id: Id, body: ReasonRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
     """Record that an approved withdrawal could not be paid; the amount is free again."""

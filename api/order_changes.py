@@ -39,7 +39,9 @@ class AmendRequest(Body):
 
 @router.patch("/{order_id}", summary="Amend an order")
 @documents(
-    OrderReceipt, example=RECEIPT_EXAMPLE, refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS)
+    OrderReceipt,
+    example=RECEIPT_EXAMPLE,
+    refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS),
 )
 async def amend_order(
     order_id: Id, body: AmendRequest, who: Trader, foldex: FoldexDep, key: OptionalKey
@@ -55,7 +57,9 @@ async def amend_order(
 
 @router.patch("/by-client-id/{client_order_id}", summary="Amend an order by client order id")
 @documents(
-    OrderReceipt, example=RECEIPT_EXAMPLE, refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS)
+    OrderReceipt,
+    example=RECEIPT_EXAMPLE,
+    refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS),
 )
 async def amend_by_client_id(
     client_order_id: ClientOrderId,
@@ -77,9 +81,7 @@ async def amend_by_client_id(
     example={**RECEIPT_EXAMPLE, "status": "cancelled"},
     refuses=(errors.UnknownOrder, errors.MarketHaltedError),
 )
-async def cancel_order(
-    order_id: Id, who: Trader, foldex: FoldexDep, key: OptionalKey
-) -> Response:
+async def cancel_order(order_id: Id, who: Trader, foldex: FoldexDep, key: OptionalKey) -> Response:
     """Cancel an open order; what it held is free again. Allowed in cancel-only markets."""
     gateway = foldex.gateway
     market = await _market_of(gateway, who.account, order_id=order_id)

@@ -112,7 +112,8 @@ class OrderRequest(Body):
     quantity: DecimalText | None = Field(None, description="A multiple of lot_size, in base.")
     quote_amount: DecimalText | None = Field(None, description="Market orders only.")
     time_in_force: TimeInForce = Field(
-        "gtc", description="gtc: until cancelled; ioc: now, the rest is cancelled; fok: all or none."
+        "gtc",
+        description="gtc: until cancelled; ioc: at once or not at all; fok: all of it or none.",
     )
     post_only: bool = Field(False, description="Refuse the order if it would trade at once.")
     self_trade_prevention: SelfTradePrevention = Field(

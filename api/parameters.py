@@ -1,8 +1,8 @@
 """What requests have in common: who asks, under which idempotency key, and which page."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Path, Query, Request
@@ -182,11 +182,18 @@ async def no_unknown_parameters(request: Request) -> None:
         seen.add(name)
 
 
-@lru_cache(maxsize=1024)
+_QUERY_NAMES: Final[dict[Callable[..., Any], frozenset[str]]] = {}
+
+
 def _query_names(route: APIRoute) -> frozenset[str]:
-    return frozenset(
-        field.alias for part in dependants(route.dependant) for field in part.query_params
-    )
+    """Return the query parameters of a route; walked once, because every request asks."""
+    known = _QUERY_NAMES.get(route.endpoint)
+    if known is None:
+        known = frozenset(
+            field.alias for part in dependants(route.dependant) for field in part.query_params
+        )
+        _QUERY_NAMES[route.endpoint] = known
+    return known
 
 
 def dependants(dependant: Dependant) -> list[Dependant]:
@@ -203,5 +210,3 @@ def needs_of(route: APIRoute) -> Needs | None:
         if isinstance(part.call, Needs):
             return part.call
     return None
-
-

@@ -163,6 +163,7 @@ _OWNERS: Final = frozenset({__name__, domain.errors.__name__, commands.errors.__
 
 ErrorType = type[ApiProblem] | type[Rejected] | type[EngineError]
 
+
 def error_info(kind: ErrorType) -> ErrorInfo:
     """Return the registry's row of an error class."""
     # Whatever stopped the engine from answering may pass; a refused command stays refused.

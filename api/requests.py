@@ -49,9 +49,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     },
 )
 async def request_answer(
-    idempotency_key: Annotated[
-        str, Path(min_length=1, max_length=70, examples=["order-2041"])
-    ],
+    idempotency_key: Annotated[str, Path(min_length=1, max_length=70, examples=["order-2041"])],
     who: Anyone,
     foldex: FoldexDep,
 ) -> Response:

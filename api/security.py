@@ -1,7 +1,8 @@
 """Signed requests: who sends this, is it what was signed, is it new?
 
-signature = hex HMAC-SHA256(secret, "timestamp\\nrecv_window\\nMETHOD\\npath\\nquery\\n" + body), over
-the bytes as received: nothing is decoded or encoded again, so there is only one reading of them.
+signature = hex HMAC-SHA256(secret, timestamp, recv_window, METHOD, path, query, body), joined by
+line feeds, over the bytes as received: nothing is decoded or encoded again, so there is only one
+reading of them.
 """
 
 import hashlib

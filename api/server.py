@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -23,7 +25,9 @@ DRAIN_S_MAX: Final = 10
 class Server(uvicorn.Server):
     """uvicorn, which turns SIGTERM and SIGINT into a graceful end; says when it takes requests."""
 
-    def __init__(self, config: uvicorn.Config, foldex: Foldex, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, foldex: Foldex, on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._foldex = foldex
         self._on_ready = on_ready
@@ -34,6 +38,15 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self._watch = asyncio.create_task(self._end_when_failed())
             self._on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin a graceful end; a second SIGINT waits for no request.
+
+        uvicorn would raise the signal again afterwards, and the process would die before the
+        exchange is stopped.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def _end_when_failed(self) -> None:
         """A failed engine takes no commands ever again: end, so that a supervisor restarts us."""
@@ -66,7 +79,8 @@ def serve(
         except SystemExit:
             # uvicorn's way to say that it could not bind; it has logged why.
             return 1
-        return 0 if foldex.failed is None else 1
+    # After the stop, which may be what fails.
+    return 0 if foldex.failed is None else 1
 
 
 def _config(foldex: Foldex) -> uvicorn.Config:

@@ -4,7 +4,7 @@ from commands.command import Command, event_time_ms, require_asset, require_symb
 from domain.errors import AlreadyExists, BadField
 from domain.events import Event, MarketListed
 from domain.exchange import Exchange
-from domain.units import PPM, decimals_of, parse_amount, parse_units
+from domain.units import PPM, UNITS_MAX, decimals_of, parse_amount, parse_units
 
 
 class ListMarket(Command, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ def _tick_lot_units(tick_size: str, lot_size: str, quote_decimals: int) -> int:
     )
     shift = quote_decimals - tick_decimals - lot_decimals
     units, rest = (product * _ten_to(shift), 0) if shift >= 0 else divmod(product, _ten_to(-shift))
-    if rest:
+    if rest or units > UNITS_MAX:
         raise BadField("tick_size x lot_size: must be a whole number of quote units")
     return units
 

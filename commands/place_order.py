@@ -31,8 +31,7 @@ from domain.events import (
 from domain.exchange import Exchange
 from domain.ledger import Account
 from domain.market import Market
-from domain.matching import Match, Taker, crosses, end_of_taker, match
-from domain.order_book import Order
+from domain.matching import Match, Taker, end_of_taker, match
 from domain.units import BUY, SELL, UNITS_MAX, Side
 
 OPEN_ORDERS_MAX: Final = 20_000
@@ -73,21 +72,25 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:
     """
     market = exchange.markets.get(command.market) or require_market(exchange, command.market)
     account = require_account(exchange, command.account)
-    if command.client_order_id:
-        open_order = account.client_orders.get(command.client_order_id)
-        if open_order is not None:
-            _require_same(open_order, command)
-            return []
+    if command.client_order_id and _is_repeat(account, command):
+        return []
     if market.status != "open":
         market.require_orders_taken()
     _check_fields(command)
     if command.type == "market":
         _check_market_order(market, command)
         return _take(exchange, market, account, command, hold=0)
-    hold = _check_limit_order(market, command)
+    lots, price_ticks = command.quantity_lots, command.price_ticks
+    if lots <= 0 or price_ticks <= 0:
+        raise NotPositive("price and quantity: must be greater than zero")
+    notional, base_amount = require_bookable(market, price_ticks, lots)
     if len(account.open_orders) >= OPEN_ORDERS_MAX:
         raise TooManyOrders(f"At most {OPEN_ORDERS_MAX} open orders")
-    if crosses(market, command.side, command.price_ticks):
+    if command.side == BUY:
+        hold, meets = notional, market.asks.best_key >= -price_ticks
+    else:
+        hold, meets = base_amount, market.bids.best_key >= price_ticks
+    if meets:
         if command.post_only:
             raise WouldTrade
     elif command.time_in_force == "gtc":
@@ -95,7 +98,11 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:
     return _take(exchange, market, account, command, hold=hold)
 
 
-def _require_same(order: Order, command: PlaceOrder) -> None:
+def _is_repeat(account: Account, command: PlaceOrder) -> bool:
+    """Raises: DuplicateClientOrderId: the id is that of an open order with other contents."""
+    order = account.client_orders.get(command.client_order_id)
+    if order is None:
+        return False
     placed = order.placed
     same = (
         placed.market == command.market
@@ -108,6 +115,7 @@ def _require_same(order: Order, command: PlaceOrder) -> None:
     )
     if not same:
         raise DuplicateClientOrderId
+    return True
 
 
 def _check_fields(command: PlaceOrder) -> None:
@@ -122,17 +130,8 @@ def _check_fields(command: PlaceOrder) -> None:
         require_name(command.client_order_id, field="client_order_id")
     if command.post_only and (command.time_in_force != "gtc" or command.type != "limit"):
         raise BadField("post_only: gtc limit orders only")
-
-
-def _check_limit_order(market: Market, command: PlaceOrder) -> int:
-    """Return the hold of a limit order, in quote (buy) or base (sell) units."""
-    if command.quote_amount:
+    if command.quote_amount and command.type != "market":
         raise BadField("quote_amount: market orders only")
-    lots, price_ticks = command.quantity_lots, command.price_ticks
-    if lots <= 0 or price_ticks <= 0:
-        raise NotPositive("price and quantity: must be greater than zero")
-    notional, base_amount = require_bookable(market, price_ticks, lots)
-    return notional if command.side == BUY else base_amount
 
 
 def _check_market_order(market: Market, command: PlaceOrder) -> None:
@@ -168,9 +167,7 @@ def _rest(
     exchange: Exchange, market: Market, account: Account, command: PlaceOrder, hold: int
 ) -> OrderPlaced:
     """The most common case, kept short: a limit order that meets nothing and waits in the book."""
-    asset = market.quote_asset if command.side == BUY else market.base_asset
-    if account.free(asset) < hold:
-        raise InsufficientFunds(f"The free {asset} does not cover the order")
+    _require_funds(market, account, command, hold)
     lots = command.quantity_lots
     return OrderPlaced(
         command.time_ms if command.time_ms > exchange.time_ms else exchange.time_ms,
@@ -212,9 +209,7 @@ def _take(
     if command.type == "market":
         _require_market_fills(market, result)
         hold = result.filled_quote if command.side == BUY else lots * market.lot_units
-    asset = market.quote_asset if command.side == BUY else market.base_asset
-    if account.free(asset) < hold:
-        raise InsufficientFunds(f"The free {asset} does not cover the order")
+    _require_funds(market, account, command, hold)
     rests = command.type == "limit" and command.time_in_force == "gtc" and not result.stopped
     placed = OrderPlaced(
         time_ms,
@@ -235,6 +230,13 @@ def _take(
         result.filled_quote,
     )
     return [placed, *result.events, *end_of_taker(market, taker, result, rests=rests)]
+
+
+def _require_funds(market: Market, account: Account, command: PlaceOrder, hold: int) -> None:
+    asset = market.quote_asset if command.side == BUY else market.base_asset
+    balance = account.balances.get(asset)
+    if balance is None or balance.free < hold:
+        raise InsufficientFunds(f"The free {asset} does not cover the order")
 
 
 def _require_market_fills(market: Market, result: Match) -> None:

@@ -5,7 +5,7 @@ with a default; a changed meaning is a new version with an upcaster. Times are m
 quantities lots, amounts ledger units. Each event belongs to one stream (`stream_of`).
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal, get_args
 
 import msgspec
 
@@ -311,3 +311,6 @@ AnyEvent = (
     | RequestAnswered
 )
 """The current version of every event, in catalogue order."""
+
+EVENTS: Final[tuple[type[Event], ...]] = get_args(AnyEvent)
+"""The same as a tuple of classes."""

@@ -121,7 +121,7 @@ class Exchange:
     # Orders and trades: the hot path.
 
     def open_order(self, event: OrderPlaced) -> Order:
-        """Register an open order, as placed; without moving funds or touching the book."""
+        """Register an order as placed and return it; moves no funds, touches no book."""
         market = self.markets[event.market]
         account = self.accounts[event.account]
         order = Order(

@@ -30,13 +30,16 @@ from eventstore.lock import WriterLock
 from eventstore.recorder import CommitRecorder
 from eventstore.snapshots import SnapshotRecorder, SnapshotStore
 from eventstore.sqlite_schema import (
+    BUSY_TIMEOUT_S,
     EVENTS_TABLE,
     TRIGGERS,
     UNWITNESSED,
     create_log,
     is_corrupt,
+    make,
     opened,
     refuse_unknown,
+    use_wal,
 )
 from eventstore.store import Log, Store
 
@@ -154,12 +157,10 @@ class SQLiteSnapshotRecorder(SQLiteAggregateRecorder, SnapshotRecorder):
 
     def __init__(self, file: Path) -> None:
         """Open or make the file. Raises: StoreError: something else is there, or it is broken."""
-        with opened(file, "snapshots"):
-            super().__init__(_Datastore(file), "snapshots")
-            try:
-                self.create_table()
-            except PersistenceError as error:
-                raise StoreError(f"{file} cannot be used: {error}; it may be deleted") from error
+        self.events_table_name = "snapshots"
+        with opened(file, "snapshots") as connection:
+            make(connection, self.construct_create_table_statements())
+        super().__init__(_Datastore(file), "snapshots")
 
     def delete(self, stream: str, version: int) -> None:
         """Remove one record."""
@@ -186,11 +187,13 @@ class SQLiteSnapshotRecorder(SQLiteAggregateRecorder, SnapshotRecorder):
 
 def _durable(file: Path) -> sqlite3.Connection:
     """Return a connection whose commits are on the disk when they return, checked by asking it."""
-    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection = sqlite3.connect(
+        file, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+    )
     try:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone stops at the drive's cache.
-        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        mode = use_wal(connection)
         level = connection.execute("PRAGMA synchronous").fetchone()[0]
     except sqlite3.Error as error:
         connection.close()

@@ -1,6 +1,7 @@
 """What makes an SQLite file a Foldex log: its tables, its safeguards, and its version."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from eventstore.errors import NoStore, StoreDamaged, StoreError, StoreTooNew
 
 SCHEMA_VERSION: Final = 1
 EVENTS_TABLE: Final = "stored_events"
+BUSY_TIMEOUT_S: Final = 5.0
+"""How long a statement waits for another process to end its transaction."""
 
 TRIGGERS: Final = {
     "events_are_never_changed": """BEFORE UPDATE ON stored_events
@@ -48,7 +51,7 @@ def opened(file: Path, kind: str) -> Iterator[sqlite3.Connection]:
     Raises: StoreDamaged: it is broken, or no SQLite file at all; StoreError: it cannot be used.
     """
     try:
-        connection = sqlite3.connect(file, isolation_level=None)
+        connection = sqlite3.connect(file, isolation_level=None, timeout=BUSY_TIMEOUT_S)
     except sqlite3.Error as error:
         raise StoreError(f"cannot open {file}: {error}") from error
     try:
@@ -65,23 +68,42 @@ def opened(file: Path, kind: str) -> Iterator[sqlite3.Connection]:
 
 
 def create_log(connection: sqlite3.Connection, tables: Sequence[str], *, create: bool) -> None:
-    """Make an empty file a log, in one transaction. Raises: NoStore: it is empty and may not."""
+    """Make an empty file a log. Raises: NoStore: it is empty and may not be made one."""
+    if not create and not connection.execute(_ANYTHING).fetchone():
+        raise NoStore("the file is empty: there is no Foldex store in it")
+    version = f"INSERT INTO foldex_store VALUES ('schema_version', '{SCHEMA_VERSION}')"
+    make(connection, [*_TABLES, *tables, *_triggers(), version])
+
+
+def make(connection: sqlite3.Connection, statements: Sequence[str]) -> None:
+    """Fill an empty file, in one transaction; leave any other as it is."""
     if connection.execute(_ANYTHING).fetchone():
         return
-    if not create:
-        raise NoStore("the file is empty: there is no Foldex store in it")
-    connection.execute("PRAGMA journal_mode=WAL")
+    use_wal(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not connection.execute(_ANYTHING).fetchone():  # Nobody made it in between.
-            for statement in (*_TABLES, *tables, *_triggers()):
+            for statement in statements:
                 connection.execute(statement)
-            row = ("schema_version", str(SCHEMA_VERSION))
-            connection.execute("INSERT INTO foldex_store VALUES (?, ?)", row)
         connection.execute("COMMIT")
     except sqlite3.Error:
         connection.rollback()
         raise
+
+
+def use_wal(connection: sqlite3.Connection) -> str:
+    """Switch to write-ahead logging and return the mode that SQLite then reports.
+
+    While another process switches, SQLite refuses at once instead of waiting: we wait here.
+    """
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.01)
 
 
 def _triggers() -> list[str]:

@@ -187,15 +187,15 @@ class Log:
         return self._head is not None and self._head.number > number
 
     def _head_of(self, row: StoredEvent) -> Head:
-        """Return the head after a row's commit. When it is bad, the error names its place."""
+        """Return the head after a row's commit."""
         try:
             return open_alone(self._codec, row).head
-        except StoreDamaged as error:
-            before = self._rows.at(row.originator_version - 1)
-            if before is None:
-                raise
-            position = open_alone(self._codec, before).last_position + 1
-            raise StoreDamaged(position, error.reason) from error
+        except StoreDamaged:
+            # Alone it cannot say where it belongs, nor whether it is the first bad one. Nothing
+            # runs on a damaged log, so there is time to find out.
+            for _ in self.read_all():
+                pass
+            raise
 
     def _head_after(self, number: int) -> Head:
         """Return the head as it stood after a commit."""

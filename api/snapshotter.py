@@ -1,0 +1,60 @@
+"""Keeps a recent snapshot while the exchange runs, without stopping it.
+
+Writing down a large state takes seconds, so another process does it: it follows the log as any
+reader does and saves what it gets (`./foldex snapshot`).
+"""
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+CHECK_EVERY_S: Final = 5.0
+SNAPSHOT_TIMEOUT_S_MAX: Final = 600.0
+
+_log = logging.getLogger(__name__)
+
+
+class Snapshotter:
+    """Starts a snapshot each time the log has grown by `every_events` since the last one.
+
+    position: returns the log's last event position.
+    """
+
+    def __init__(self, data: Path, position: Callable[[], int], *, every_events: int) -> None:
+        self._data = data
+        self._position = position
+        self._every_events = every_events
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="snapshotter", daemon=True)
+
+    def start(self) -> None:
+        """Follow the log from here on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Start no more snapshots; one that is being written is finished first."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        last = self._position()
+        while not self._stopping.wait(CHECK_EVERY_S):
+            position = self._position()
+            if position - last >= self._every_events:
+                last = position
+                self._snapshot()
+
+    def _snapshot(self) -> None:
+        command = [sys.executable, "-m", "api", "snapshot", "--data", str(self._data)]
+        try:
+            subprocess.run(  # noqa: S603  our own program, with a path from the settings
+                command, check=True, capture_output=True, timeout=SNAPSHOT_TIMEOUT_S_MAX
+            )
+        except subprocess.SubprocessError as error:
+            # Only the next start gets slower: the log has everything.
+            _log.warning("no snapshot was written: %s", error)

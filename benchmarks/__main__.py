@@ -1,0 +1,141 @@
+"""python -m benchmarks: measure, print, and with --write keep the table in benchmarks/README.md."""
+
+import argparse
+import gc
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.measures import MEASURES
+from benchmarks.workloads import W1_COMMANDS, Workload, flow, w1
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "benchmarks" / "README.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+
+
+def main() -> int:
+    """Measure as the command line says and return the exit code."""
+    options = _options()
+    workloads = [w1(options.commands)]
+    if options.flow:
+        workloads.append(flow(Path(options.flow)))
+    names = options.only or list(MEASURES)
+    report = {
+        "machine": machine(),
+        "commit": commit(),
+        "runs": options.runs,
+        "results": _measure(names, workloads, options.runs),
+    }
+    print(json.dumps(report, indent=2) if options.json else _table(report))
+    if options.write:
+        _write(report)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(MEASURES), help="repeatable")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each; the median counts")
+    parser.add_argument("--commands", type=int, default=W1_COMMANDS, help="length of W1")
+    parser.add_argument(
+        "--flow", default=os.environ.get("FOLDEX_FLOW_DATA"), help="a recorded order flow, too"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    return parser.parse_args()
+
+
+def _measure(names: list[str], workloads: list[Workload], runs: int) -> list[dict[str, Any]]:
+    """Run everything in turn, `runs` times over, so that a busy minute does not hit only one."""
+    rates: dict[tuple[str, str], list[float]] = {}
+    for run in range(runs):
+        for workload in workloads:
+            for name in names:
+                gc.collect()
+                gc.freeze()
+                gc.disable()
+                measured = MEASURES[name][1](workload)
+                gc.enable()
+                gc.unfreeze()
+                rates.setdefault((name, workload.name), []).append(measured.per_second)
+        print(f"run {run + 1} of {runs} done", file=sys.stderr)
+    return [
+        {
+            "measure": name,
+            "workload": workload,
+            "unit": f"{MEASURES[name][0]}/s",
+            "median": round(median(each)),
+            "lowest": round(min(each)),
+            "highest": round(max(each)),
+        }
+        for (name, workload), each in rates.items()
+    ]
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str:
+    """Return the commit measured; with a plus sign when files were changed since."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def _table(report: dict[str, Any]) -> str:
+    on = report["machine"]
+    lines = [
+        f"{on['cpu']}, {on['cores']} cores; Python {on['python']}; Linux {on['kernel']}; "
+        f"commit {report['commit']}; median (lowest to highest) of {report['runs']} runs",
+        "",
+        "| measure | workload | median | lowest – highest | unit |",
+        "|---|---|---:|---:|---|",
+    ]
+    lines += [
+        f"| {row['measure']} | {row['workload']} | {row['median']:,} "
+        f"| {row['lowest']:,} – {row['highest']:,} | {row['unit']} |"
+        for row in report["results"]
+    ]
+    return "\n".join(lines)
+
+
+def _write(report: dict[str, Any]) -> None:
+    """Replace what stands between the markers."""
+    before, _, rest = README.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    README.write_text(f"{before}{BEGIN}\n{_table(report)}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

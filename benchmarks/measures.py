@@ -1,0 +1,226 @@
+"""The measures: each takes a workload and returns what one run did, per second."""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.workloads import Workload
+from commands.amend_order import AmendOrder
+from commands.cancel_order import CancelOrder
+from commands.command import Command
+from commands.engine import Engine
+from commands.errors import EngineError
+from commands.place_order import PlaceOrder
+from commands.registry import Outcome, handle
+from domain.exchange import Exchange
+from domain.events import Event
+from domain.matching import Taker, crosses, match
+from domain.market import Market
+from domain.order_book import Order
+from domain.snapshot import dump, load
+from eventstore.codec import CODEC
+from eventstore.commit import GENESIS
+from eventstore.recovery import recover
+from eventstore.sqlite import open_sqlite
+
+SUBMISSION_COMMANDS = 100
+IN_FLIGHT_SUBMISSIONS = 100
+COMMIT_COMMANDS = 1_000
+"""As the engine's."""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """One run. What was counted (commands or events), and in how many seconds."""
+
+    count: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Return the rate."""
+        return self.count / self.seconds
+
+
+Measure = Callable[[Workload], Measured]
+
+
+def matcher(workload: Workload) -> Measured:
+    """Match orders and keep the book: no accounts, holds or fees are looked at."""
+    exchange = _opened(workload)
+    market = next(iter(exchange.markets.values()))
+    template = _any_order(exchange, market)
+    resting: dict[int, Order] = {}
+    orders = 0
+    started = time.perf_counter()
+    for command in workload.commands:
+        if isinstance(command, PlaceOrder):
+            orders += 1
+            _match_one(market, resting, template, command, orders)
+        elif isinstance(command, CancelOrder):
+            order = resting.pop(command.order_id, None)
+            if order is not None:
+                market.side(order.side).remove(order)
+        elif isinstance(command, AmendOrder):
+            _amend_one(market, resting, template, command)
+    return Measured(len(workload.commands), time.perf_counter() - started)
+
+
+def _match_one(
+    market: Market, resting: dict[int, Order], template: Order, command: PlaceOrder, order_id: int
+) -> None:
+    left = command.quantity_lots
+    side, price_ticks = command.side, command.price_ticks
+    if crosses(market, side, price_ticks):
+        taker = Taker(
+            command.time_ms, order_id, command.account, side, price_ticks, left, 0,
+            command.self_trade_prevention,
+        )  # fmt: skip
+        result = match(market, taker)
+        left = 0 if result.stopped else result.remaining_lots
+        book = market.asks if side == "buy" else market.bids
+        for event in result.events:
+            maker = resting[event.maker_order_id]  # type: ignore[attr-defined]
+            maker.quantity_lots -= event.quantity_lots  # type: ignore[attr-defined]
+            if not maker.quantity_lots:
+                book.remove(maker)
+                del resting[maker.order_id]
+    if left and command.time_in_force == "gtc":
+        order = resting[order_id] = Order(
+            order_id, command.account, market.symbol, side, price_ticks, left, 0, "",
+            template.placed, template.base, template.quote,
+        )  # fmt: skip
+        market.side(side).add(order)
+
+
+def _amend_one(
+    market: Market, resting: dict[int, Order], template: Order, command: AmendOrder
+) -> None:
+    order = resting[command.order_id]
+    price_ticks = command.price_ticks or order.price_ticks
+    lots = command.quantity_lots or order.quantity_lots
+    if price_ticks == order.price_ticks and lots <= order.quantity_lots:
+        order.quantity_lots = lots
+        return
+    market.side(order.side).remove(order)
+    del resting[order.order_id]
+    again = PlaceOrder(
+        time_ms=command.time_ms, account=order.account, market=market.symbol, side=order.side,
+        price_ticks=price_ticks, quantity_lots=lots, self_trade_prevention="none",
+    )  # fmt: skip
+    _match_one(market, resting, template, again, order.order_id)
+
+
+def core(workload: Workload) -> Measured:
+    """Decide, apply and encode: everything but the disk, in commits of 1,000 commands."""
+    exchange = _opened(workload)
+    head = GENESIS
+    commands = workload.commands
+    started = time.perf_counter()
+    for first in range(0, len(commands), COMMIT_COMMANDS):
+        events: list[Event] = []
+        for command in commands[first : first + COMMIT_COMMANDS]:
+            caused, _ = handle(exchange, command)
+            exchange.apply_all(caused)
+            events += caused
+        commit, _ = CODEC.encode(head, events, exchange.time_ms)
+        head = commit.head
+    return Measured(len(commands), time.perf_counter() - started)
+
+
+def durable(workload: Workload) -> Measured:
+    """Through the engine into SQLite with synchronous=FULL, in submissions of 100 commands.
+
+    From the first submission until the last is acknowledged, which is after it is on the disk.
+    """
+    with _directory() as directory, open_sqlite(directory, for_writing=True) as store:
+        engine = Engine(store.log, store.snapshots, clock_ms=lambda: 0, writer="benchmark")
+        engine.start()
+        _submit(engine, workload.opening)
+        started = time.perf_counter()
+        _submit(engine, workload.commands)
+        seconds = time.perf_counter() - started
+        engine.stop(snapshot=False)
+    return Measured(len(workload.commands), seconds)
+
+
+def replay(workload: Workload) -> Measured:
+    """Read a log from SQLite, check its seals and rebuild the state; no snapshot. In events."""
+    with _directory() as directory, open_sqlite(directory, for_writing=True) as store:
+        exchange = Exchange()
+        commands = workload.opening + workload.commands
+        for first in range(0, len(commands), COMMIT_COMMANDS):
+            events: list[Event] = []
+            for command in commands[first : first + COMMIT_COMMANDS]:
+                caused, _ = handle(exchange, command)
+                exchange.apply_all(caused)
+                events += caused
+            store.log.append(events, exchange.time_ms)
+        started = time.perf_counter()
+        rebuilt = recover(store.log, None).exchange
+        seconds = time.perf_counter() - started
+        if rebuilt.position != exchange.position:
+            raise RuntimeError("the replay ended early")
+    return Measured(rebuilt.position, seconds)
+
+
+MEASURES: dict[str, tuple[str, Measure]] = {
+    "matcher": ("commands", matcher),
+    "core": ("commands", core),
+    "durable": ("commands", durable),
+    "replay": ("events", replay),
+}
+"""By name: what is counted, and the function."""
+
+
+def _submit(engine: Engine, commands: Sequence[Command]) -> None:
+    """Submit all commands and wait for the last acknowledgement; a refused command is an error."""
+    free = threading.Semaphore(IN_FLIGHT_SUBMISSIONS)
+    failures: list[object] = []
+
+    def done(answer: list[Outcome] | EngineError) -> None:
+        if isinstance(answer, EngineError):
+            failures.append(answer)
+        free.release()
+
+    for first in range(0, len(commands), SUBMISSION_COMMANDS):
+        free.acquire()
+        engine.submit(commands[first : first + SUBMISSION_COMMANDS], done)
+    for _ in range(IN_FLIGHT_SUBMISSIONS):
+        free.acquire()
+    if failures:
+        raise RuntimeError(f"not acknowledged: {failures[0]}")
+
+
+def _opened(workload: Workload) -> Exchange:
+    """Return the exchange as recovery would leave it, so that nothing of the opening is warm."""
+    exchange = Exchange()
+    for command in workload.opening:
+        exchange.apply_all(handle(exchange, command)[0])
+    return load(dump(exchange))
+
+
+def _any_order(exchange: Exchange, market: Market) -> Order:
+    """Return an order to copy the balances of: the matcher alone never looks at them."""
+    account = next(name for name in exchange.accounts if name != "fees")
+    order = PlaceOrder(
+        time_ms=0, account=account, market=market.symbol, side="buy", price_ticks=1,
+        quantity_lots=1,
+    )  # fmt: skip
+    copied = load(dump(exchange))
+    copied.apply_all(handle(copied, order)[0])
+    return next(iter(copied.orders.values()))
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    directory = tempfile.mkdtemp(prefix="foldex-benchmark-")
+    try:
+        yield Path(directory)
+    finally:
+        shutil.rmtree(directory)

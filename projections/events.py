@@ -1,0 +1,115 @@
+"""Every event in a row of its own: what auditors ask by SQL."""
+
+import sqlite3
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from domain.events import Event, stream_of
+from projections.page import Page, page
+from projections.projection import Handler
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Events:
+    """order_id: the order an event is about; of a trade the taker's, other_order_id the maker's."""
+
+    schema = """
+        CREATE TABLE events (
+            position INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, stream TEXT NOT NULL,
+            type TEXT NOT NULL, market TEXT, account TEXT, other_account TEXT,
+            order_id INTEGER, other_order_id INTEGER, data TEXT NOT NULL);
+        CREATE INDEX events_by_stream ON events (stream, position);
+        CREATE INDEX events_by_account ON events (account, position) WHERE account IS NOT NULL;
+        CREATE INDEX events_by_other ON events (other_account, position)
+            WHERE other_account IS NOT NULL;
+        CREATE INDEX events_by_order ON events (order_id, position) WHERE order_id IS NOT NULL;
+        CREATE INDEX events_by_other_order ON events (other_order_id, position)
+            WHERE other_order_id IS NOT NULL;
+    """
+
+    def __init__(self, kinds: list[type[Event]]) -> None:
+        self._kinds = kinds
+        self._new: list[tuple[object, ...]] = []
+
+    def handlers(self) -> dict[type[Event], Handler]:
+        return {kind: partial(self._record, _shape(kind)) for kind in self._kinds}
+
+    def flush(self, db: sqlite3.Connection) -> None:
+        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._new)
+        self._new.clear()
+
+    def _record(self, shape: "_Shape", position: int, event: Any) -> None:
+        values = [None if name is None else getattr(event, name) for name in shape.columns]
+        data = _encode(dict(zip(shape.fields, msgspec.structs.astuple(event), strict=True)))
+        self._new.append(
+            (position, event.time_ms, stream_of(event), shape.type, *values, data.decode())
+        )
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    """Which fields of a kind of event go to the columns market … other_order_id."""
+
+    type: str
+    fields: tuple[str, ...]
+    columns: tuple[str | None, ...]
+
+
+def _shape(kind: type[Event]) -> _Shape:
+    fields = kind.__struct_fields__
+    wanted = (
+        ("market",),
+        ("account", "taker_account"),
+        ("maker_account",),
+        ("order_id", "taker_order_id"),
+        ("maker_order_id",),
+    )
+    columns = tuple(next((name for name in names if name in fields), None) for names in wanted)
+    return _Shape(str(kind.__struct_config__.tag), fields, columns)
+
+
+class EventView(msgspec.Struct, frozen=True):
+    """A recorded event. id: its position. data: its fields, in ledger units, ticks and lots."""
+
+    id: int
+    time_ms: int
+    stream: str
+    type: str
+    data: dict[str, Any]
+
+
+def read_events(
+    db: sqlite3.Connection,
+    *,
+    stream: str | None,
+    type: str | None,
+    account: str | None,
+    market: str | None,
+    order_id: int | None,
+    after: int | None,
+    limit: int,
+) -> Page[EventView]:
+    """Return events that match everything given, oldest first."""
+    conditions: list[str] = []
+    values: list[object] = []
+    for condition, value in (
+        ("stream = ?", stream),
+        ("type = ?", type),
+        ("(account = ? OR other_account = ?)", account),
+        ("market = ?", market),
+        ("(order_id = ? OR other_order_id = ?)", order_id),
+        ("position > ?", after),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values += [value] * condition.count("?")
+    where = "WHERE " + " AND ".join(conditions) if conditions else ""
+    rows = db.execute(
+        f"SELECT position, time_ms, stream, type, data FROM events {where}"
+        " ORDER BY position LIMIT ?",
+        (*values, limit + 1),
+    )
+    items = [EventView(*(*row[:4], msgspec.json.decode(row[4]))) for row in rows]
+    return page(items, limit, lambda event: event.id)
