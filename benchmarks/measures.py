@@ -18,10 +18,10 @@ from commands.engine import Engine
 from commands.errors import EngineError
 from commands.place_order import PlaceOrder
 from commands.registry import Outcome, handle
-from domain.exchange import Exchange
 from domain.events import Event
-from domain.matching import Taker, crosses, match
+from domain.exchange import Exchange
 from domain.market import Market
+from domain.matching import Taker, crosses, match
 from domain.order_book import Order
 from domain.snapshot import dump, load
 from eventstore.codec import CODEC

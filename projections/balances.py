@@ -132,6 +132,7 @@ def read_statement(
     db: sqlite3.Connection,
     catalogue: Catalogue,
     account: str,
+    *,
     asset: str | None,
     after: int | None,
     limit: int,

@@ -126,10 +126,10 @@ def read_candles(
     catalogue: Catalogue,
     market: str,
     interval: str,
+    *,
     start_ms: int | None,
     end_ms: int | None,
     limit: int,
-    *,
     now_ms: int,
     fill: bool = False,
 ) -> list[CandleView]:

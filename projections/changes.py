@@ -22,7 +22,7 @@ from projections.catalogue import Catalogue
 
 
 class Change(NamedTuple):
-    """free, held: by how many ledger units they change. reference: `order:7`, `trade:BTC-USDT:3`."""
+    """free, held: by how many ledger units. reference: `order:7`, `trade:BTC-USDT:3` …"""
 
     account: str
     asset: str

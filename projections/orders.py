@@ -200,10 +200,10 @@ def read_orders(
     db: sqlite3.Connection,
     catalogue: Catalogue,
     account: str,
+    *,
     market: str | None,
     after: int | None,
     limit: int,
-    *,
     only_open: bool,
 ) -> Page[OrderView]:
     """Return the account's open orders, or all of them, newest first."""

@@ -120,7 +120,8 @@ def rebuild(log: Log, directory: Path, progress: Progress = lambda position, las
             last = max(last, views.position)
             progress(views.position, last)
         files.swap_in(views.path)
-        return views.position
+        position: int = views.position
+        return position
     finally:
         views.close()
 

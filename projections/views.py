@@ -102,7 +102,7 @@ class Views:
         self, account: str, asset: str | None = None, after: int | None = None, limit: int = 100
     ) -> Page[StatementLine]:
         with self._read() as (db, catalogue):
-            return read_statement(db, catalogue, account, asset, after, limit)
+            return read_statement(db, catalogue, account, asset=asset, after=after, limit=limit)
 
     def order(
         self, account: str, order_id: int | None = None, client_order_id: str | None = None
@@ -114,13 +114,29 @@ class Views:
         self, account: str, market: str | None = None, after: int | None = None, limit: int = 100
     ) -> Page[OrderView]:
         with self._read() as (db, catalogue):
-            return read_orders(db, catalogue, account, market, after, limit, only_open=True)
+            return read_orders(
+                db,
+                catalogue,
+                account,
+                market=market,
+                after=after,
+                limit=limit,
+                only_open=True,
+            )
 
     def order_history(
         self, account: str, market: str | None = None, after: int | None = None, limit: int = 100
     ) -> Page[OrderView]:
         with self._read() as (db, catalogue):
-            return read_orders(db, catalogue, account, market, after, limit, only_open=False)
+            return read_orders(
+                db,
+                catalogue,
+                account,
+                market=market,
+                after=after,
+                limit=limit,
+                only_open=False,
+            )
 
     def trades(self, market: str, after: int | None = None, limit: int = 100) -> Page[TradeView]:
         with self._read() as (db, catalogue):
@@ -159,7 +175,15 @@ class Views:
         with self._read() as (db, catalogue):
             now_ms = _checkpoint(db)[1]
             return read_candles(
-                db, catalogue, market, interval, start_ms, end_ms, limit, now_ms=now_ms, fill=fill
+                db,
+                catalogue,
+                market,
+                interval,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                limit=limit,
+                now_ms=now_ms,
+                fill=fill,
             )
 
     def depth(self, market: str, limit: int = 100) -> DepthView:

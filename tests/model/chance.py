@@ -98,7 +98,9 @@ class Chance:
             "account": self._account(),
             "market": self._market(),
             "side": self._rarely(0.003, "both", side),
-            "time_in_force": random.choice(("gtc", "gtc", "gtc", "gtc", "gtc", "gtc", "ioc", "fok")),
+            "time_in_force": random.choice(
+                ("gtc", "gtc", "gtc", "gtc", "gtc", "gtc", "ioc", "fok")
+            ),
             "post_only": random.random() < 0.1,
             "self_trade_prevention": random.choice(PREVENTIONS),
             "client_order_id": self._rarely(0.2, random.choice(CLIENT_IDS), ""),
@@ -169,7 +171,9 @@ class Chance:
             **self._common(),
             account=self._account(),
             asset=self._asset(),
-            amount=self._rarely(0.05, self.random.choice((0, -1, 2**63)), self.random.choice((900, 4_000))),
+            amount=self._rarely(
+                0.05, self.random.choice((0, -1, 2**63)), self.random.choice((900, 4_000))
+            ),
             deposit_id=self._rarely(0.2, "chain:1:0", new),
         )
 

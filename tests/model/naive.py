@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
+from tests.model.naive_book import Fill, Market, Order, Refused, Result, trade_with_book
 from tests.model.naive_checks import (
     LARGEST,
     PREVENTIONS,
@@ -20,10 +21,10 @@ from tests.model.naive_checks import (
     check_market_order,
     check_size,
 )
-from tests.model.naive_book import Fill, Market, Order, Refused, Result, trade_with_book
 
 DAY_MS = 86_400_000
 FEES = "fees"
+
 
 @dataclass
 class Withdrawal:
@@ -110,7 +111,7 @@ class NaiveExchange:
             self.time_ms = now_ms
         return result
 
-    def do_PlaceOrder(self, command: Any) -> Result:  # noqa: N802
+    def do_PlaceOrder(self, command: Any) -> Result:
         market = self.market(command.market)
         self._require_account(command.account)
         asked = (
@@ -176,7 +177,7 @@ class NaiveExchange:
         order.first = Result("", order.id, 0, status, filled, value, fills=tuple(fills))
         return order.first
 
-    def do_AmendOrder(self, command: Any) -> Result:  # noqa: N802
+    def do_AmendOrder(self, command: Any) -> Result:
         order = self._find_order(command)
         market = self.market(order.market)
         if command.self_trade_prevention not in PREVENTIONS:
@@ -224,14 +225,14 @@ class NaiveExchange:
             status = "filled" if filled == lots else "cancelled"
         return Result("", order.id, 0, status, filled, value, fills=tuple(fills))
 
-    def do_CancelOrder(self, command: Any) -> Result:  # noqa: N802
+    def do_CancelOrder(self, command: Any) -> Result:
         order = self._find_order(command)
         if self.market(order.market).status == "halted":
             raise Refused("market_halted")
         self.orders.remove(order)
         return Result("", order.id, 0, "cancelled")
 
-    def do_CancelAllOrders(self, command: Any) -> Result:  # noqa: N802
+    def do_CancelAllOrders(self, command: Any) -> Result:
         self._require_account(command.account)
         if command.market and self.market(command.market).status == "halted":
             raise Refused("market_halted")
@@ -246,7 +247,7 @@ class NaiveExchange:
         self.orders = kept
         return Result(repeated=True) if nothing else Result("", 0, 0, "cancelled")
 
-    def do_SetMarketStatus(self, command: Any) -> Result:  # noqa: N802
+    def do_SetMarketStatus(self, command: Any) -> Result:
         market = self.market(command.market)
         if command.status not in ("open", "cancel_only", "halted"):
             raise Refused("bad_field")
@@ -254,13 +255,13 @@ class NaiveExchange:
         market.status = command.status
         return Result(repeated=repeated)
 
-    def do_OpenAccount(self, command: Any) -> Result:  # noqa: N802
+    def do_OpenAccount(self, command: Any) -> Result:
         if command.account in self.accounts:
             raise Refused("already_exists")
         self.accounts.append(command.account)
         return Result()
 
-    def do_CreditDeposit(self, command: Any) -> Result:  # noqa: N802
+    def do_CreditDeposit(self, command: Any) -> Result:
         self._require_account(command.account)
         self._require_amount(command)
         told = (command.deposit_id, command.account, command.asset, command.amount)
@@ -273,7 +274,7 @@ class NaiveExchange:
         self._own(command.account, command.asset, command.amount)
         return Result()
 
-    def do_RequestWithdrawal(self, command: Any) -> Result:  # noqa: N802
+    def do_RequestWithdrawal(self, command: Any) -> Result:
         self._require_account(command.account)
         self._require_amount(command)
         for each in self.withdrawals:
@@ -287,22 +288,26 @@ class NaiveExchange:
         withdrawal_id = len(self.withdrawals) + 1
         self.withdrawals.append(
             Withdrawal(
-                withdrawal_id, command.account, command.asset, command.amount, command.address,
+                withdrawal_id,
+                command.account,
+                command.asset,
+                command.amount,
+                command.address,
                 command.request_id,
             )  # fmt: skip
         )
         return Result("", 0, withdrawal_id, "requested")
 
-    def do_ApproveWithdrawal(self, command: Any) -> Result:  # noqa: N802
+    def do_ApproveWithdrawal(self, command: Any) -> Result:
         return self._settle_withdrawal(command.withdrawal_id, "requested", "approved")
 
-    def do_RejectWithdrawal(self, command: Any) -> Result:  # noqa: N802
+    def do_RejectWithdrawal(self, command: Any) -> Result:
         return self._settle_withdrawal(command.withdrawal_id, "requested", "rejected")
 
-    def do_FailWithdrawal(self, command: Any) -> Result:  # noqa: N802
+    def do_FailWithdrawal(self, command: Any) -> Result:
         return self._settle_withdrawal(command.withdrawal_id, "approved", "failed")
 
-    def do_CompleteWithdrawal(self, command: Any) -> Result:  # noqa: N802
+    def do_CompleteWithdrawal(self, command: Any) -> Result:
         result = self._settle_withdrawal(command.withdrawal_id, "approved", "completed")
         if not result.repeated:
             withdrawal = self.withdrawals[command.withdrawal_id - 1]

@@ -4,7 +4,6 @@ import os
 import time
 
 import pytest
-from hypothesis import settings
 
 from tests.model.chance import Chance
 from tests.model.side_by_side import SideBySide

@@ -55,9 +55,7 @@ def test_a_deposit_is_remembered_by_a_snapshot() -> None:
         (("alice", "BTC", 1, "x" * 257), BadField),
     ],
 )
-def test_a_bad_deposit_is_refused(
-    fields: tuple[str, str, int, str], error: type[Rejected]
-) -> None:
+def test_a_bad_deposit_is_refused(fields: tuple[str, str, int, str], error: type[Rejected]) -> None:
     given(FIRST).when(deposit(*fields)).refused(error)
 
 
