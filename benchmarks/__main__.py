@@ -113,9 +113,12 @@ def _git(*arguments: str) -> str:
 
 def _table(report: dict[str, Any]) -> str:
     on = report["machine"]
-    lines = [
+    title = (
         f"{on['cpu']}, {on['cores']} cores; Python {on['python']}; Linux {on['kernel']}; "
-        f"commit {report['commit']}; median (lowest to highest) of {report['runs']} runs",
+        f"commit {report['commit']}; median (lowest to highest) of {report['runs']} runs"
+    )
+    lines = [
+        title,
         "",
         "| measure | workload | median | lowest – highest | unit |",
         "|---|---|---:|---:|---|",

@@ -55,13 +55,11 @@ __all__ = ["BUY", "SELL"]
 
 def place(account: str, side: str, price_ticks: int, lots: int, **more: Any) -> PlaceOrder:
     """Return a limit order."""
-    fields = {"time_ms": NOW_MS, "market": MARKET} | more
-    return PlaceOrder(
-        account=account, side=side, price_ticks=price_ticks, quantity_lots=lots, **fields
-    )
+    fields: dict[str, Any] = {"time_ms": NOW_MS, "market": MARKET, "side": side} | more
+    return PlaceOrder(account=account, price_ticks=price_ticks, quantity_lots=lots, **fields)
 
 
-def market_order(account: str, side: str, **more: Any) -> PlaceOrder:
+def market_order(account: str, side: Any, **more: Any) -> PlaceOrder:
     """Return a market order: by quantity_lots or by quote_amount."""
     return PlaceOrder(
         time_ms=NOW_MS, account=account, market=MARKET, side=side, type="market", **more
@@ -83,7 +81,7 @@ def cancel_all(account: str, market: str = "") -> CancelAllOrders:
     return CancelAllOrders(time_ms=NOW_MS, account=account, market=market)
 
 
-def set_status(status: str, market: str = MARKET) -> SetMarketStatus:
+def set_status(status: Any, market: str = MARKET) -> SetMarketStatus:
     """Return a change of the market's status."""
     return SetMarketStatus(time_ms=NOW_MS, market=market, status=status, reason="a test")
 

@@ -101,7 +101,7 @@ class NaiveExchange:
                         return Result("idempotency_key_reused")
                     return replace(answer.result, fills=(), repeated=not answer.result.code)
         try:
-            result = getattr(self, "do_" + type(command).__name__)(command)
+            result: Result = getattr(self, "do_" + type(command).__name__)(command)
         except Refused as refusal:
             result = Result(refusal.code)
         if command.idempotency_key:
@@ -294,8 +294,8 @@ class NaiveExchange:
                 command.amount,
                 command.address,
                 command.request_id,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
         return Result("", 0, withdrawal_id, "requested")
 
     def do_ApproveWithdrawal(self, command: Any) -> Result:

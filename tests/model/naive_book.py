@@ -120,11 +120,11 @@ def trade_with_book(
         if lots == 0:
             return fills, False, prevented
         own = maker.account == taker.account and prevention != "none"
-        if own and prevention in ("cancel_maker", "cancel_both"):
-            orders.remove(maker)
-        if own and prevention in ("cancel_taker", "cancel_both"):
-            return fills, True, prevented
-        if own and prevention == "cancel_maker":
+        if own and prevention != "decrement":
+            if prevention != "cancel_taker":
+                orders.remove(maker)
+            if prevention != "cancel_maker":
+                return fills, True, prevented
             continue
         maker.lots -= lots
         if maker.lots == 0:

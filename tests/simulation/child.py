@@ -1,8 +1,8 @@
 """A process that runs an engine on a data directory, for a test to kill.
 
 It reads submissions from standard input, one JSON line each: a list of [number, account, side,
-price_ticks, lots]. Order n carries the idempotency key and client order id `kn`. For each submission
-that is durable it writes a line: a list of [number, position, refusal code].
+price_ticks, lots]. Order n carries the idempotency key and client order id `kn`. For each
+submission that is durable it writes a line: a list of [number, position, refusal code].
 """
 
 import json
@@ -18,8 +18,6 @@ from commands.receipt import Receipt
 from commands.registry import Outcome
 from eventstore.sqlite import open_sqlite
 from tests.given import MARKET, OPENING
-
-SNAPSHOT_EVERY_ORDERS = 700
 
 
 def order(number: int, account: str, side: str, price_ticks: int, lots: int) -> PlaceOrder:

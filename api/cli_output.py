@@ -1,0 +1,107 @@
+"""What every command of the command line shares: exit codes, clear errors, progress, JSON."""
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+EXIT_OK: Final = 0
+EXIT_DIFFERENT: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_STORE: Final = 3
+EXIT_LOCKED: Final = 4
+EXIT_CODES: Final = (
+    "Exit codes: 0 all right, 1 a difference or problem was found, 2 wrong usage, "
+    "3 the store is damaged or cannot be opened, 4 another process has it open for writing."
+)
+
+DataOption = Annotated[
+    str, typer.Option("--data", metavar="DIR", help="Data directory [default: $FOLDEX_DATA, data]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+Progress = Callable[[int, int], None]
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help page."""
+    return "\n\n".join(("Examples:", *lines, EXIT_CODES))
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one line on stderr and end with an exit code."""
+    print(f"foldex: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201  this is the printer
+    raise typer.Exit(code)
+
+
+def say(text: str = "") -> None:
+    """Print on stdout."""
+    print(text, flush=True)  # noqa: T201  this is the printer
+
+
+def say_json(document: Any) -> None:
+    """Print one JSON object on stdout."""
+    import msgspec
+
+    say(msgspec.json.encode(document).decode())
+
+
+def settings_for(data: str = "", **changes: Any) -> Any:
+    """Return the settings of the environment with what the command line gives instead."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from api.settings import Settings
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    if data:
+        given["data"] = Path(data)
+    return replace(Settings.from_environment(), **given)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn what can go wrong into one clear line and its exit code; never a traceback."""
+    from api.flow_format import FlowError
+    from api.keys import KeyStoreError
+    from api.settings import BadSetting
+    from commands.errors import EngineError
+    from eventstore.errors import AppendOutcomeUnknown, StoreError, StoreLocked
+    from projections.view_set import ViewsBroken
+    from projections.views import ViewsMissing
+
+    try:
+        yield
+    except StoreLocked as error:
+        fail(str(error), EXIT_LOCKED)
+    except (StoreError, AppendOutcomeUnknown, ViewsBroken, ViewsMissing, EngineError) as error:
+        fail(str(error), EXIT_STORE)
+    except sqlite3.Error as error:
+        fail(f"the database cannot be used: {error}", EXIT_STORE)
+    except (FlowError, KeyStoreError, BadSetting) as error:
+        fail(str(error), EXIT_USAGE)
+    except UnicodeDecodeError as error:
+        fail(f"the file is not text: {error}", EXIT_USAGE)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stderr.close()
+        raise typer.Exit(EXIT_OK) from None
+    except OSError as error:
+        fail(f"{error.filename or 'input or output'}: {error.strerror}", EXIT_USAGE)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Progress]:
+    """Give a callable that shows how far a long work is, on stderr when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=max(total, 1))
