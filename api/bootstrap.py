@@ -11,6 +11,7 @@ from api.gateway import Gateway
 from api.keys import KeyStore
 from api.security import Verifier
 from api.settings import Settings
+from api.snapshotter import Snapshotter
 from commands.engine import Engine
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Store
@@ -35,6 +36,7 @@ class Foldex:
     keys: KeyStore
     gateway: Gateway
     verifier: Verifier
+    snapshotter: Snapshotter
     _running: bool = False
 
     def start(self) -> None:
@@ -45,6 +47,7 @@ class Foldex:
         self.engine.start()
         self._running = True
         self.runner.start()
+        self.snapshotter.start()
 
     def stop(self) -> None:
         """Take no more commands, finish those taken, let the views end on a commit, close.
@@ -60,6 +63,7 @@ class Foldex:
             last_to_first.callback(self.runner.stop)
             last_to_first.callback(self.engine.stop)
             last_to_first.callback(self.gateway.close)
+            last_to_first.callback(self.snapshotter.stop)
 
     @property
     def failed(self) -> BaseException | None:
@@ -122,4 +126,9 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
             keys=keys,
             gateway=gateway,
             verifier=Verifier(keys.find, clock_ms),
+            snapshotter=Snapshotter(
+                settings.data,
+                lambda: engine.exchange.position,
+                every_events=settings.snapshot_every_events,
+            ),
         )

@@ -98,4 +98,6 @@ def _tell(report: "FlowReport", data: Path) -> None:
         say(f"            expected {each.expected}")
         say(f"            got      {each.got}")
     say()
-    say(f"Next: foldex replay --data {data}; foldex verify --data {data}; foldex serve --data {data}")
+    say(
+        f"Next: foldex replay --data {data}; foldex verify --data {data}; foldex serve --data {data}"
+    )

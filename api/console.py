@@ -41,7 +41,9 @@ def show(result: dict[str, Any], *, as_json: bool) -> None:
     table = Table(show_header=False, box=None)
     for name, value in result.items():
         if not isinstance(value, list | dict):
-            table.add_row(name.replace("_", " "), f"{value:,}" if type(value) is int else str(value))
+            table.add_row(
+                name.replace("_", " "), f"{value:,}" if type(value) is int else str(value)
+            )
     out.print(table)
 
 

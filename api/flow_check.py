@@ -183,9 +183,7 @@ def _read_oracle(path: Path, steps: Steps) -> Iterator[tuple[int, int, _Row]]:
                 raise FlowError(f"{path.name}, line {rows.line_num}: {error}") from error
 
 
-def _candle_mismatch(
-    line: int, open_ms: int, expected: _Row | None, got: _Row | None
-) -> Mismatch:
+def _candle_mismatch(line: int, open_ms: int, expected: _Row | None, got: _Row | None) -> Mismatch:
     return Mismatch(
         line=line,
         order_id="",

@@ -20,7 +20,8 @@ class Settings:
     data: directory of the log, the views and the keys. body_bytes_max: of one request.
     command_timeout_s: how long a request waits for the engine before its outcome is "unknown".
     view_wait_s: how long a query waits for the view to reach its min_position.
-    query_threads: queries that run at the same time. master_key: 32 bytes as hex or base64 that
+    query_threads: queries that run at the same time. snapshot_every_events: how much the log may
+    grow before another snapshot is written. master_key: 32 bytes as hex or base64 that
     encrypt the API secrets; empty: the file `master.key` in the data directory.
     """
 
@@ -31,6 +32,7 @@ class Settings:
     command_timeout_s: float = 5.0
     view_wait_s: float = 1.0
     query_threads: int = 4
+    snapshot_every_events: int = 1_000_000
     log_level: str = "info"
     master_key: str = field(default="", repr=False)
 
@@ -49,7 +51,12 @@ class Settings:
         return cls(**{name: _convert(name, text) for name, text in given.items()})  # type: ignore[arg-type]
 
 
-_WHOLE: Final = {"port": 65_535, "body_bytes_max": 64 * 1024 * 1024, "query_threads": 64}
+_WHOLE: Final = {
+    "port": 65_535,
+    "body_bytes_max": 64 * 1024 * 1024,
+    "query_threads": 64,
+    "snapshot_every_events": 1_000_000_000,
+}
 _SECONDS: Final = {"command_timeout_s": 60.0, "view_wait_s": 10.0}
 _LOG_LEVELS: Final = ("critical", "error", "warning", "info", "debug")
 

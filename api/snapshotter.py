@@ -52,9 +52,7 @@ class Snapshotter:
     def _snapshot(self) -> None:
         command = [sys.executable, "-m", "api", "snapshot", "--data", str(self._data)]
         try:
-            subprocess.run(  # noqa: S603  our own program, with a path from the settings
-                command, check=True, capture_output=True, timeout=SNAPSHOT_TIMEOUT_S_MAX
-            )
+            subprocess.run(command, check=True, capture_output=True, timeout=SNAPSHOT_TIMEOUT_S_MAX)
         except subprocess.SubprocessError as error:
             # Only the next start gets slower: the log has everything.
             _log.warning("no snapshot was written: %s", error)

@@ -1,0 +1,51 @@
+"""`serve` and `demo`: run an exchange."""
+
+from typing import Annotated
+
+import typer
+
+from api.cli_output import DataOption, clear_errors, say, settings_for
+
+HostOption = Annotated[str | None, typer.Option(help="[default: $FOLDEX_HOST, 127.0.0.1]")]
+PortOption = Annotated[
+    int | None, typer.Option(min=0, max=65_535, help="0 takes any. [default: $FOLDEX_PORT, 8000]")
+]
+
+DEMO_DATA = "data/demo"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def serve(data: DataOption = "", host: HostOption = None, port: PortOption = None) -> None:
+    """Serve the API of the exchange in a data directory until SIGTERM or SIGINT.
+
+    A new directory becomes a new, empty exchange. Whatever was acknowledged is durable.
+    """
+    with clear_errors():
+        from api.bootstrap import Foldex
+        from api.server import serve as run
+
+        settings = settings_for(data, host=host, port=port)
+
+        def ready(foldex: Foldex) -> None:
+            shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+            say(f"Foldex at http://{shown}:{settings.port} with {settings.data.absolute()}")
+            if settings.host not in _LOOPBACK:
+                say("Warning: this is plain HTTP; put a TLS proxy in front of it.")
+
+        raise typer.Exit(run(settings, on_ready=ready))
+
+
+def demo(
+    data: Annotated[
+        str, typer.Option(metavar="DIR", help="Kept: the next demo goes on where this one ended.")
+    ] = DEMO_DATA,
+    host: HostOption = None,
+    port: PortOption = None,
+    seed: Annotated[int, typer.Option(help="Of the simulated traders.")] = 1,
+) -> None:
+    """Run a small exchange with simulated traders, and print what to try on it."""
+    with clear_errors():
+        from api.demo import run_demo
+
+        settings = settings_for(data, host=host, port=port)
+        raise typer.Exit(run_demo(settings, seed))
