@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from api import examples
 from api.documents import documents
 from api.orders import MarketFilter
 from api.parameters import POSITION_MAX, FoldexDep, MinPosition, PageDep, Reader
@@ -22,9 +23,7 @@ OrderFilter = Annotated[
 
 
 @router.get("/balances", summary="Balances")
-@documents(
-    Views.balances, example=[{"asset": "USDT", "free": "8545.00000000", "held": "1455.00000000"}]
-)
+@documents(Views.balances, example=[examples.BALANCE])
 async def balances(who: Reader, foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
     """Return what the account has of each asset: free, and held for orders and withdrawals."""
     found, position = await foldex.gateway.query(
@@ -36,19 +35,7 @@ async def balances(who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
 @router.get("/trades", summary="Own trades")
 @documents(
     Views.account_trades,
-    example={
-        "items": [
-            {
-                "market": "BTC-USDT",
-                "order_id": 1042,
-                "side": "buy",
-                "price": "97000.00",
-                "quantity": "0.0150",
-                "fee": "0.00001500",
-            }
-        ],
-        "next": None,
-    },
+    example=examples.page_of(examples.ACCOUNT_TRADE),
 )
 async def own_trades(
     *,
@@ -76,7 +63,7 @@ async def own_trades(
 @router.get("/deposits", summary="Deposits")
 @documents(
     Views.deposits,
-    example={"items": [{"asset": "USDT", "amount": "10000.00000000"}], "next": None},
+    example=examples.page_of(examples.DEPOSIT),
 )
 async def deposits(
     who: Reader, foldex: FoldexDep, page: PageDep, min_position: MinPosition = 0
@@ -92,7 +79,7 @@ async def deposits(
 @router.get("/statement", summary="Account statement")
 @documents(
     Views.statement,
-    example={"items": [{"asset": "USDT", "event": "deposit_credited.v1"}], "next": None},
+    example=examples.page_of(examples.STATEMENT_LINE),
 )
 async def statement(
     who: Reader,

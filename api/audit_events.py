@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from api import examples
 from api.documents import documents
 from api.parameters import POSITION_MAX, Auditor, FoldexDep, MinPosition, PageDep
 from api.replies import reply
@@ -18,7 +19,7 @@ TextFilter = Annotated[str, Query(max_length=80)]
 @router.get("", summary="Events")
 @documents(
     Views.events,
-    example={"items": [{"type": "order_placed.v1", "stream": "market:BTC-USDT"}], "next": None},
+    example=examples.page_of(examples.EVENT),
 )
 async def events(
     *,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from api import examples
 from api.documents import documents
 from api.parameters import (
     Body,
@@ -249,9 +250,7 @@ async def credit_deposit(
 
 
 @router.get("/withdrawals", summary="Withdrawals of all accounts")
-@documents(
-    Views.withdrawals, example={"items": [{"withdrawal_id": 7, "account": "alice"}], "next": None}
-)
+@documents(Views.withdrawals, example=examples.page_of(examples.WITHDRAWAL))
 async def all_withdrawals(
     who: OperatorReader,
     foldex: FoldexDep,

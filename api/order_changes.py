@@ -4,10 +4,10 @@ from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from api import examples
 from api.documents import documents
 from api.gateway import Gateway
 from api.orders import (
-    RECEIPT_EXAMPLE,
     SIZE_REFUSALS,
     ClientOrderId,
     MarketFilter,
@@ -40,7 +40,7 @@ class AmendRequest(Body):
 @router.patch("/{order_id}", summary="Amend an order")
 @documents(
     OrderReceipt,
-    example=RECEIPT_EXAMPLE,
+    example=examples.ORDER_RECEIPT,
     refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS),
 )
 async def amend_order(
@@ -58,7 +58,7 @@ async def amend_order(
 @router.patch("/by-client-id/{client_order_id}", summary="Amend an order by client order id")
 @documents(
     OrderReceipt,
-    example=RECEIPT_EXAMPLE,
+    example=examples.ORDER_RECEIPT,
     refuses=(errors.UnknownOrder, MissingField, *SIZE_REFUSALS),
 )
 async def amend_by_client_id(
@@ -78,7 +78,7 @@ async def amend_by_client_id(
 @router.delete("/{order_id}", summary="Cancel an order")
 @documents(
     OrderReceipt,
-    example={**RECEIPT_EXAMPLE, "status": "cancelled"},
+    example={**examples.ORDER_RECEIPT, "status": "cancelled"},
     refuses=(errors.UnknownOrder, errors.MarketHaltedError),
 )
 async def cancel_order(order_id: Id, who: Trader, foldex: FoldexDep, key: OptionalKey) -> Response:
@@ -100,7 +100,7 @@ async def cancel_order(order_id: Id, who: Trader, foldex: FoldexDep, key: Option
 @router.delete("/by-client-id/{client_order_id}", summary="Cancel an order by client order id")
 @documents(
     OrderReceipt,
-    example={**RECEIPT_EXAMPLE, "status": "cancelled"},
+    example={**examples.ORDER_RECEIPT, "status": "cancelled"},
     refuses=(errors.UnknownOrder, errors.MarketHaltedError),
 )
 async def cancel_by_client_id(

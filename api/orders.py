@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from api import examples
 from api.documents import documents
 from api.gateway import Gateway
 from api.parameters import (
@@ -41,25 +42,6 @@ MarketFilter = Annotated[
     str, Query(max_length=33, description="Only this market.", examples=["BTC-USDT"])
 ]
 
-RECEIPT_EXAMPLE: Final = {
-    "order_id": 1042,
-    "market": "BTC-USDT",
-    "status": "partially_filled",
-    "filled_quantity": "0.0150",
-    "filled_quote": "1455.00000000",
-    "position": 90331,
-    "repeated": False,
-}
-_ORDER: Final = {
-    "order_id": 1042,
-    "market": "BTC-USDT",
-    "side": "buy",
-    "type": "limit",
-    "status": "partially_filled",
-    "price": "97000.00",
-    "quantity": "0.0500",
-    "client_order_id": "grid-17",
-}
 SIZE_REFUSALS: Final = (
     errors.BadDecimal,
     errors.TooManyDecimals,
@@ -148,7 +130,7 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @router.post("", summary="Place an order")
-@documents(OrderReceipt, example=RECEIPT_EXAMPLE, refuses=_PLACE_REFUSALS, status=201)
+@documents(OrderReceipt, example=examples.ORDER_RECEIPT, refuses=_PLACE_REFUSALS, status=201)
 async def place_order(
     body: OrderRequest, who: Trader, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
@@ -167,7 +149,7 @@ async def place_order(
 @router.post("/batch", summary="Place up to 1,000 orders")
 @documents(
     BatchReceipt,
-    example={"results": [{"order": RECEIPT_EXAMPLE}], "position": 90331},
+    example={"results": [{"order": examples.ORDER_RECEIPT}], "position": 90331},
 )
 async def place_batch(
     body: BatchRequest, who: Trader, foldex: FoldexDep, key: OptionalKey
@@ -210,7 +192,7 @@ def _batch_reply(
 
 
 @router.get("/open", summary="Open orders")
-@documents(Views.open_orders, example={"items": [_ORDER], "next": None})
+@documents(Views.open_orders, example=examples.page_of(examples.ORDER))
 async def open_orders(
     who: Reader,
     foldex: FoldexDep,
@@ -229,7 +211,7 @@ async def open_orders(
 
 
 @router.get("/history", summary="All orders")
-@documents(Views.order_history, example={"items": [_ORDER], "next": 1042})
+@documents(Views.order_history, example=examples.page_of(examples.ORDER))
 async def order_history(
     who: Reader,
     foldex: FoldexDep,
@@ -248,7 +230,7 @@ async def order_history(
 
 
 @router.get("/by-client-id/{client_order_id}", summary="One order by client order id")
-@documents(Views.order, example=_ORDER, refuses=(errors.UnknownOrder,))
+@documents(Views.order, example=examples.ORDER, refuses=(errors.UnknownOrder,))
 async def order_by_client_id(
     client_order_id: ClientOrderId, who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
 ) -> Response:
@@ -261,7 +243,7 @@ async def order_by_client_id(
 
 
 @router.get("/{order_id}", summary="One order")
-@documents(Views.order, example=_ORDER, refuses=(errors.UnknownOrder,))
+@documents(Views.order, example=examples.ORDER, refuses=(errors.UnknownOrder,))
 async def order(
     order_id: Id, who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
 ) -> Response:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from api import examples
 from api.documents import documents
 from api.parameters import (
     Body,
@@ -32,14 +33,6 @@ StatusFilter = Annotated[
     Literal["requested", "approved", "rejected", "completed", "failed"] | None,
     Query(description="Only withdrawals in this state."),
 ]
-
-_WITHDRAWAL = {
-    "withdrawal_id": 7,
-    "asset": "USDT",
-    "amount": "250.00000000",
-    "address": "0x71C7656EC7ab88b098defB751B7401B5f6d8976F",
-    "status": "requested",
-}
 
 
 class WithdrawalRequest(Body):
@@ -105,7 +98,7 @@ async def request_withdrawal(
 
 
 @router.get("", summary="Withdrawals")
-@documents(Views.withdrawals, example={"items": [_WITHDRAWAL], "next": None})
+@documents(Views.withdrawals, example=examples.page_of(examples.WITHDRAWAL))
 async def withdrawals(
     who: Reader,
     foldex: FoldexDep,
@@ -124,7 +117,7 @@ async def withdrawals(
 
 
 @router.get("/{withdrawal_id}", summary="One withdrawal")
-@documents(Views.withdrawal, example=_WITHDRAWAL, refuses=(errors.UnknownWithdrawal,))
+@documents(Views.withdrawal, example=examples.WITHDRAWAL, refuses=(errors.UnknownWithdrawal,))
 async def withdrawal(
     withdrawal_id: Id, who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
 ) -> Response:

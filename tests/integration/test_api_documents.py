@@ -7,14 +7,18 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
 from api.app import api_routes
 from api.documents import DOCUMENTED
+from api.market_data import Interval
 from api.problems import REGISTRY
+from api.replies import answer_type
+from projections.intervals import INTERVALS
 from tests.api_client import ok, serving
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openapi.json"
@@ -55,6 +59,15 @@ def test_every_operation_reads_like_documentation(document: dict[str, Any]) -> N
         success = next(iter(operation["responses"].values()))
         assert success["content"]["application/json"]["schema"], name
         assert success["content"]["application/json"]["example"], name
+
+
+def test_every_example_answer_is_one_that_could_be_given() -> None:
+    for documentation in DOCUMENTED.values():
+        msgspec.convert(documentation.example, answer_type(documentation.answer), strict=True)
+
+
+def test_the_intervals_offered_are_those_that_are_kept() -> None:
+    assert get_args(Interval) == INTERVALS
 
 
 def test_every_command_body_has_an_example(document: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def test_a_reply_has_the_position_at_which_its_effect_can_be_read(alice: Client)
 
     assert response.headers["x-position"] == str(position)
     seen = alice.send("GET", f"/v1/orders/open?min_position={position}")
-    assert [row["order_id"] for row in ok(seen)["items"]] == [response.json()["order_id"]]
+    assert [row["id"] for row in ok(seen)["items"]] == [response.json()["order_id"]]
     assert int(seen.headers["x-position"]) >= position
     assert balance(alice, "USDT", position)["held"] == "10.00000000"
 
@@ -232,7 +232,7 @@ def test_a_withdrawal_of_another_account_looks_like_an_unknown_one(
     position, withdrawal_id = asked["position"], asked["withdrawal_id"]
 
     target = f"/v1/withdrawals/{withdrawal_id}?min_position={position}"
-    assert ok(bob.send("GET", target))["withdrawal_id"] == withdrawal_id
+    assert ok(bob.send("GET", target))["id"] == withdrawal_id
     assert problem_code(alice.send("GET", target)) == "unknown_withdrawal"
 
 
@@ -256,7 +256,7 @@ def test_everything_acknowledged_is_there_after_a_restart(tmp_path: Path) -> Non
         assert served.position == before + 1  # Its own WriterStarted.
         assert placed(alice, key="k-1") == {**order, "repeated": True}
         seen = ok(alice.send("GET", f"/v1/orders/open?min_position={served.position}"))
-        assert [row["order_id"] for row in seen["items"]] == [order["order_id"]]
+        assert [row["id"] for row in seen["items"]] == [order["order_id"]]
 
 
 def test_an_exchange_that_stopped_takes_no_commands(served: Served, alice: Client) -> None:

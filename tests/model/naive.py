@@ -12,7 +12,15 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
-from tests.model.naive_book import Fill, Market, Order, Refused, Result, trade_with_book
+from tests.model.naive_book import (
+    Fill,
+    Market,
+    Order,
+    Refused,
+    Result,
+    require_passive,
+    trade_with_book,
+)
 from tests.model.naive_checks import (
     LARGEST,
     PREVENTIONS,
@@ -147,9 +155,10 @@ class NaiveExchange:
         free = self.free(order.account, asset)
         limit = command.type == "limit"
         needed = market.cost(order, asset)
+        require_passive(self.orders, market, order)
         fills, stopped, prevented = trade_with_book(
             self.orders, market, order, command.self_trade_prevention, command.quote_amount,
-            any_price=not limit, post_only=command.post_only,
+            any_price=not limit,
         )  # fmt: skip
         filled = sum(fill.lots for fill in fills)
         value = sum(fill.value for fill in fills)
@@ -207,9 +216,10 @@ class NaiveExchange:
         lots = order.lots
         asset = market.paid_asset(order.side)
         affordable = self.free(order.account, asset) >= market.cost(order, asset)
+        require_passive(self.orders, market, order)
         fills, stopped, _ = trade_with_book(
             self.orders, market, order, command.self_trade_prevention, 0,
-            any_price=False, post_only=order.post_only,
+            any_price=False,
         )  # fmt: skip
         if not affordable:
             raise Refused("insufficient_funds")

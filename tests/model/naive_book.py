@@ -98,13 +98,12 @@ def trade_with_book(
     budget: int,
     *,
     any_price: bool,
-    post_only: bool,
 ) -> tuple[list[Fill], bool, bool]:
     """Let an order that is not in the book trade with it; both are changed.
 
     budget: units of quote that an order without a quantity spends or raises.
     Returns: the fills, whether self-trade prevention stopped the order, and whether it took any
-    lots of it. Raises: Refused: would_trade.
+    lots of it.
     """
     fills: list[Fill] = []
     prevented = False
@@ -113,8 +112,6 @@ def trade_with_book(
         maker = _next_maker(orders, market, taker, any_price=any_price)
         if maker is None:
             return fills, False, prevented
-        if post_only:
-            raise Refused("would_trade")
         wanted = left // (maker.price * market.tick_lot_units) if budget else taker.lots
         lots = min(wanted, maker.lots)
         if lots == 0:
@@ -137,6 +134,12 @@ def trade_with_book(
         value = maker.price * lots * market.tick_lot_units
         left -= value
         fills.append(Fill(maker.id, maker.account, maker.price, lots, value))
+
+
+def require_passive(orders: list[Order], market: Market, order: Order) -> None:
+    """Raises: Refused: would_trade: a post-only order would meet another."""
+    if order.post_only and _next_maker(orders, market, order, any_price=False):
+        raise Refused("would_trade")
 
 
 def _next_maker(
