@@ -119,7 +119,10 @@ def _errors_page() -> Iterator[str]:
     for info in REGISTRY.values():
         retry = "yes" if info.retryable else "no"
         about = f". {info.about}" if info.about else ""
-        yield f'| <a id="{info.code}"></a>`{info.code}` | {info.status} | {retry} | {info.title}{about} |'
+        yield (
+            f'| <a id="{info.code}"></a>`{info.code}` | {info.status} | {retry}'
+            f" | {info.title}{about} |"
+        )
     yield ""
     yield (
         f"Of these, {len(refusals())} are refusals by the rules of the exchange and"
@@ -133,5 +136,9 @@ def _errors_page() -> Iterator[str]:
     yield ""
     yield "| code | says |"
     yield "|---|---|"
-    for kind in (*StoreError.__subclasses__(), AppendOutcomeUnknown):
+    kinds: list[type[StoreError | AppendOutcomeUnknown]] = [
+        *StoreError.__subclasses__(),
+        AppendOutcomeUnknown,
+    ]
+    for kind in kinds:
         yield f"| `{kind.code}` | {_about(kind)} |"

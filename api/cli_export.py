@@ -1,7 +1,7 @@
 """`export`: events, trades and account statements as CSV or JSON lines, straight from the log."""
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from api.cli_output import DataOption, clear_errors, examples, progress_bar, set
 app = typer.Typer(no_args_is_help=True, help="Export events, trades and account statements.")
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How an export is written."""
 
     csv = "csv"
@@ -61,8 +61,8 @@ def _export(what: str, data: str, form: Format, output: str, account: str = "") 
             progress_bar("Exporting") as progress,
         ):
             if output == "-":
-                export(what, store.log, form.value, sys.stdout, account, progress)
+                export(what, store.log, form.value, sys.stdout, account=account, progress=progress)
                 sys.stdout.flush()
                 return
             with Path(output).open("w", encoding="utf-8", newline="") as file:
-                export(what, store.log, form.value, file, account, progress)
+                export(what, store.log, form.value, file, account=account, progress=progress)

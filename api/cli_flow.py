@@ -34,6 +34,7 @@ COMMANDS_MAX = 10_000_000
 )
 def run(
     file: Annotated[Path, typer.Argument(help="CSV, plain or gzip: see docs/flow-format.md.")],
+    *,
     data: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty directory.")],
     tick: Annotated[str, typer.Option(help="What prices are multiples of.")] = "0.01",
     lot: Annotated[str, typer.Option(help="What quantities are multiples of.")] = "1",
@@ -99,5 +100,6 @@ def _tell(report: "FlowReport", data: Path) -> None:
         say(f"            got      {each.got}")
     say()
     say(
-        f"Next: foldex replay --data {data}; foldex verify --data {data}; foldex serve --data {data}"
+        f"Next: foldex replay --data {data}; foldex verify --data {data};"
+        f" foldex serve --data {data}"
     )

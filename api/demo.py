@@ -1,213 +1,187 @@
-"""A small exchange with simulated traders, and what to try with it.
+"""A small exchange to try: two markets, simulated traders, keys, and what to do with them."""
 
-The traders go through the engine like everybody else, as fast as people watch; nothing is
-back-dated, so candles begin when the demo does.
-"""
-
-import random
-import tempfile
-import threading
-from dataclasses import replace
+import os
+import shlex
+import sys
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from api.bootstrap import Foldex, system_clock_ms
-from api.console import out
+from api.cli_output import say
+from api.demo_traders import MAKER, TAKERS, DemoMarket, Traders
 from api.server import serve
 from api.settings import Settings
-from commands.cancel_all_orders import CancelAllOrders
 from commands.command import Command
 from commands.credit_deposit import CreditDeposit
-from commands.engine import Engine
-from commands.errors import EngineError
 from commands.list_asset import ListAsset
 from commands.list_market import ListMarket
 from commands.open_account import OpenAccount
-from commands.place_order import PlaceOrder
-from domain.errors import AlreadyExists, Rejected
-from domain.units import BUY, SELL, Side
+from domain.errors import AlreadyExists
 
-VISITOR: Final = "demo"
-ASSETS: Final = ("BTC", "ETH", "USDT")
-DEPOSIT_UNITS: Final = 10**16
-"""Of each asset to each account: 100 million, in 8 decimals."""
-TURN_S: Final = 0.05
-LEVELS: Final = 8
+TRADER: Final = "demo"
+CLIENT_NAME: Final = "client.sh"
 
-
-class _Simulated(NamedTuple):
-    """A market and where its price begins, in ticks; steps_ticks: of its random walk."""
-
-    symbol: str
-    base: str
-    tick: str
-    lot: str
-    start_ticks: int
-    step_ticks: int
+_LABEL: Final = "foldex demo"
+_ASSETS: Final = ("BTC", "ETH", "USDT")
+_MARKETS: Final = (("BTC-USDT", "0.0001"), ("ETH-USDT", "0.001"))
+_FUNDS: Final = {"BTC": "10000", "ETH": "100000", "USDT": "1000000000"}
+_UNIT: Final = 10**8
 
 
-MARKETS: Final = (
-    _Simulated("BTC-USDT", "BTC", "0.01", "0.00001", 6_000_000, 400),
-    _Simulated("ETH-USDT", "ETH", "0.01", "0.0001", 300_000, 40),
-)
+def run_demo(settings: Settings, seed: int) -> int:
+    """Serve a demo exchange until told to stop; return the exit code.
+
+    Raises: StoreError, KeyStoreError: the data directory cannot be used.
+    """
+    traders: list[Traders] = []
+
+    def prepare(foldex: Foldex) -> None:
+        _open_exchange(foldex)
+        traders.append(Traders(foldex.engine, _markets(), seed, system_clock_ms))
+        traders[0].start()
+
+    def ready(foldex: Foldex) -> None:
+        say(_next_steps(foldex.settings, _write_client(foldex)))
+
+    try:
+        return serve(settings, prepare=prepare, on_ready=ready)
+    finally:
+        for each in traders:
+            each.stop()
 
 
-class Traders:
-    """One market maker and one taker for each market, on a thread of their own."""
-
-    def __init__(self, engine: Engine, seed: int = 1) -> None:
-        self._engine = engine
-        self._random = random.Random(seed)  # noqa: S311  a show, not a secret
-        self._mid = {each.symbol: each.start_ticks for each in MARKETS}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="traders", daemon=True)
-
-    def start(self) -> None:
-        """Trade until `stop`."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the current turn."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def turn(self, market: _Simulated) -> None:
-        """Quote around a moved price, then hit the quotes now and then."""
-        mid = self._mid[market.symbol] + self._random.randint(-market.step_ticks, market.step_ticks)
-        mid = self._mid[market.symbol] = max(mid, market.start_ticks // 2)
-        maker = f"maker-{market.base.lower()}"
-        self._send(CancelAllOrders(time_ms=system_clock_ms(), account=maker, market=market.symbol))
-        for level in range(1, LEVELS + 1):
-            for side, sign in ((BUY, -1), (SELL, 1)):
-                price = mid + sign * level * market.step_ticks // 2
-                self._order(market, maker, side, price, time_in_force="gtc")
-        for _ in range(self._random.randint(0, 3)):
-            side = BUY if self._random.random() < 0.5 else SELL
-            far = mid * 2 if side == BUY else mid // 2
-            self._order(market, f"taker-{market.base.lower()}", side, far, time_in_force="ioc")
-
-    def _order(
-        self, market: _Simulated, account: str, side: str, price: int, *, time_in_force: str
-    ) -> None:
-        named: Side = BUY if side == BUY else SELL
-        self._send(
-            PlaceOrder(
-                time_ms=system_clock_ms(),
-                account=account,
-                market=market.symbol,
-                side=named,
-                price_ticks=price,
-                quantity_lots=self._random.randint(100, 5_000),
-                time_in_force="ioc" if time_in_force == "ioc" else "gtc",
-            )
-        )
-
-    def _send(self, command: Command) -> None:
-        try:
-            self._engine.execute(command)
-        except Rejected:
-            # A trader that was refused (out of funds, market halted) waits for its next turn.
-            self._stopping.wait(TURN_S)
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.wait(TURN_S):
-                for market in MARKETS:
-                    self.turn(market)
-        except EngineError as error:
-            if not self._stopping.is_set():
-                out.print(f"the simulated traders stopped: {error.detail}")
-
-
-def prepare(engine: Engine) -> None:
-    """List the demo's assets and markets and fund its accounts; what exists already stays."""
-    time_ms = system_clock_ms()
-    accounts = [
-        VISITOR,
-        *(f"{role}-{each.base.lower()}" for each in MARKETS for role in ("maker", "taker")),
+def _markets() -> list[DemoMarket]:
+    return [
+        DemoMarket("BTC-USDT", start_ticks=9_700_000, step_ticks=100, lots_max=500),
+        DemoMarket("ETH-USDT", start_ticks=350_000, step_ticks=10, lots_max=900),
     ]
-    commands: list[Command] = [ListAsset(time_ms=time_ms, asset=asset) for asset in ASSETS]
-    commands += [
+
+
+def _open_exchange(foldex: Foldex) -> None:
+    """List and fund everything; what an earlier demo in the same directory did stays as it is."""
+    now_ms = system_clock_ms()
+    opening: list[Command] = [ListAsset(time_ms=now_ms, asset=asset) for asset in _ASSETS]
+    opening += [
         ListMarket(
-            time_ms=time_ms,
-            market=each.symbol,
-            base_asset=each.base,
+            time_ms=now_ms,
+            market=symbol,
+            base_asset=symbol.partition("-")[0],
             quote_asset="USDT",
-            tick_size=each.tick,
-            lot_size=each.lot,
+            tick_size="0.01",
+            lot_size=lot_size,
             min_notional="1",
+            maker_fee_ppm=500,
         )
-        for each in MARKETS
+        for symbol, lot_size in _MARKETS
     ]
-    commands += [OpenAccount(time_ms=time_ms, account=account) for account in accounts]
-    commands += [
-        CreditDeposit(
-            time_ms=time_ms,
-            account=account,
-            asset=asset,
-            amount=DEPOSIT_UNITS,
-            deposit_id=f"demo:{account}:{asset}",
-        )
-        for account in accounts
-        for asset in ASSETS
-    ]
-    for command in commands:
+    for account in (TRADER, MAKER, *TAKERS):
+        opening.append(OpenAccount(time_ms=now_ms, account=account))
+        opening += [_deposit(now_ms, account, asset) for asset in _ASSETS]
+    for command in opening:
         try:
-            engine.execute(command)
+            foldex.engine.execute(command)
         except AlreadyExists:
             continue
 
 
-def run_demo(*, port: int, data: Path | None) -> int:
-    """Serve the demo until a signal; return the exit code. Raises: as `serve`."""
-    if data is not None:
-        return _serve(port, data)
-    with tempfile.TemporaryDirectory(prefix="foldex-demo-") as folder:
-        return _serve(port, Path(folder))
-
-
-def _serve(port: int, data: Path) -> int:
-    running: list[Traders] = []
-
-    def begin(foldex: Foldex) -> None:
-        traders = Traders(foldex.engine)
-        running.append(traders)
-        traders.start()
-        _print_next_steps(foldex, port)
-
-    settings = replace(Settings.from_environment(), data=data, port=port, log_level="warning")
-    try:
-        return serve(settings, prepare=lambda foldex: prepare(foldex.engine), on_ready=begin)
-    finally:
-        for traders in running:
-            traders.stop()
-
-
-def _print_next_steps(foldex: Foldex, port: int) -> None:
-    url = f"http://127.0.0.1:{port}"
-    key, secret = foldex.keys.create(VISITOR, ["read", "trade", "withdraw"], "demo")
-    order = (
-        '{"market": "BTC-USDT", "side": "buy", "type": "limit", "price": "20000.00",'
-        ' "quantity": "0.5", "client_order_id": "first"}'
+def _deposit(now_ms: int, account: str, asset: str) -> CreditDeposit:
+    whole = int(_FUNDS[asset]) // (1 if account != TRADER else 1_000)
+    return CreditDeposit(
+        time_ms=now_ms,
+        account=account,
+        asset=asset,
+        amount=whole * _UNIT,
+        deposit_id=f"demo:{account}:{asset}",
     )
-    lines = [
-        f"Foldex is running at {url} (data in {foldex.settings.data}). Try, in another terminal:",
-        "",
-        "# the last K-lines, the book, the markets",
-        f"curl -s '{url}/v1/markets/BTC-USDT/candles?interval=1m'",
-        f"curl -s '{url}/v1/markets/BTC-USDT/depth?limit=5'",
-        f"curl -s '{url}/v1/tickers'",
-        "",
-        f"# as the account {VISITOR!r}: balances, an order, and what became of it",
-        f"export FOLDEX_KEY={key} FOLDEX_SECRET={secret}",
-        f"./foldex call GET /v1/balances --url {url}",
-        f"./foldex call POST /v1/orders '{order}' --url {url} --idempotency-key my-first",
-        f"./foldex call GET /v1/requests/my-first --url {url}",
-        f"./foldex call GET /v1/orders/open --url {url}",
-        "",
-        f"# every route, with examples: {url}/docs",
-        "# stop with Ctrl-C",
-    ]
-    for line in lines:
-        out.print(line, markup=False, highlight=False)
+
+
+def _write_client(foldex: Foldex) -> Path:
+    """Create keys and write a shell file that signs with them, readable by its owner only."""
+    directory = foldex.settings.data.absolute()
+    path = directory / CLIENT_NAME
+    _revoke_earlier(foldex)
+    trader = foldex.keys.create(TRADER, ["read", "trade", "withdraw"], _LABEL)
+    operator = foldex.keys.create("", ["operate", "audit"], _LABEL)
+    text = _CLIENT.format(
+        url=_url(foldex.settings),
+        python=shlex.quote(sys.executable),
+        trader_key=trader[0],
+        trader_secret=trader[1],
+        operator_key=operator[0],
+        operator_secret=operator[1],
+    )
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+    return path
+
+
+def _revoke_earlier(foldex: Foldex) -> None:
+    """An earlier demo's secrets were in the file that is about to be replaced."""
+    for row in foldex.keys.rows():
+        if row.label == _LABEL and not row.revoked:
+            foldex.keys.revoke(row.key_id)
+
+
+def _url(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+_CLIENT: Final = """\
+# Signs requests to the demo exchange: load it with `. client.sh`. It holds the demo's secrets.
+FOLDEX_URL={url}
+
+# as_trader METHOD PATH[?QUERY] [BODY], and the same as the operator.
+as_trader() {{ foldex_signed {trader_key} {trader_secret} "$@"; }}
+as_operator() {{ foldex_signed {operator_key} {operator_secret} "$@"; }}
+
+# Signature: hex HMAC-SHA256 over timestamp, window, method, path, query and body (docs/api.md).
+foldex_signed() {{
+  local key="$1" secret="$2" method="$3" target="$4" body="${{5:-}}" stamp
+  stamp=$(FOLDEX_SECRET="$secret" {python} -c '
+import hashlib, hmac, os, sys, time
+method, target, body = sys.argv[1:]
+route, _, query = target.partition("?")
+now = str(time.time_ns() // 10**6)
+text = "\\n".join((now, "5000", method, route, query, body)).encode()
+print(now, hmac.new(os.environ["FOLDEX_SECRET"].encode(), text, hashlib.sha256).hexdigest())
+' "$method" "$target" "$body") || return
+  set -- -H "X-Foldex-Key: $key" -H "X-Foldex-Timestamp: ${{stamp% *}}" \\
+    -H "X-Foldex-Signature: ${{stamp#* }}"
+  if [ -n "$body" ]; then set -- "$@" -H "Content-Type: application/json" --data-binary "$body"; fi
+  curl -sS -X "$method" "$@" "$FOLDEX_URL$target"; echo
+}}
+"""
+
+
+def _next_steps(settings: Settings, client: Path) -> str:
+    return _NEXT_STEPS.lstrip().format(
+        url=_url(settings), client=shlex.quote(str(client)), data=settings.data.absolute()
+    )
+
+
+_NEXT_STEPS: Final = r"""
+Foldex runs at {url}, with two markets and simulated traders. Ctrl-C stops it; nothing is lost.
+The API is described at {url}/docs
+
+Try this in another shell:
+
+  # One-minute K-lines, the book, the last 24 hours
+  curl -sS -w '\n' '{url}/v1/markets/BTC-USDT/candles?interval=1m&limit=5'
+  curl -sS -w '\n' '{url}/v1/markets/BTC-USDT/depth?limit=5'
+  curl -sS -w '\n' '{url}/v1/tickers'
+
+  # Signed requests: what the demo's trader has, an order, and what became of it
+  . {client}
+  as_trader GET /v1/balances
+  as_trader POST /v1/orders '{{"market":"BTC-USDT","side":"buy","type":"market","quantity":"0.01"}}'
+  as_trader GET '/v1/orders/history?limit=1'
+
+  # The events that this order wrote
+  as_operator GET '/v1/events?account=demo&market=BTC-USDT&limit=20'
+
+  # Stop the exchange, then prove what it recorded
+  ./foldex verify --data {data}
+"""

@@ -132,7 +132,15 @@ def run_flow(
             seconds = time.perf_counter() - started_s
         trades, mismatches = check_fills(store.log, read_flow(path, steps), steps, refused)
         compared, different = _compare_candles(store, data, candles, steps)
-        return _report(engine.exchange, total, seconds, trades, mismatches, compared, different)
+        return _report(
+            engine.exchange,
+            commands=total,
+            seconds=seconds,
+            trades=trades,
+            mismatches=mismatches,
+            compared=compared,
+            different=different,
+        )
 
 
 def command_of(line: FlowLine) -> Command:
@@ -256,6 +264,7 @@ def _compare_candles(
 
 def _report(
     exchange: Exchange,
+    *,
     commands: int,
     seconds: float,
     trades: int,

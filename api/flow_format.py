@@ -80,7 +80,7 @@ def open_text(path: Path) -> io.TextIOWrapper:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     if packed:
-        return cast(io.TextIOWrapper, gzip.open(path, "rt", encoding="utf-8", newline=""))
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, cast
 from uuid import UUID
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.application import AggregateNotFoundError, Application
@@ -32,6 +33,7 @@ RECHECK_S: Final = 1.0
 
 _KEY_ID = re.compile(r"fdxk_([0-9a-f]{32})", re.ASCII)
 _NONCE_BYTES: Final = 12
+_PAGE: Final = 100
 
 
 class KeyStoreError(Exception):
@@ -47,6 +49,16 @@ class Key:
     scopes: frozenset[str]
     label: str
     secret: bytes = field(repr=False)
+
+
+class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of keys shows of one: everything but its secret."""
+
+    key_id: str
+    account: str
+    scopes: list[str]
+    label: str
+    revoked: bool
 
 
 class ApiKey(Aggregate):
@@ -147,6 +159,21 @@ class KeyStore:
             self._cache[key_id] = key
         return key
 
+    def rows(self) -> list[KeyRow]:
+        """Return every key, in force or revoked, oldest first."""
+        repository = self._application.repository
+        found = [cast(ApiKey, repository.get(key_id)) for key_id in self._ids()]
+        return [
+            KeyRow(
+                key_id=f"fdxk_{key.id.hex}",
+                account=key.account,
+                scopes=key.scopes,
+                label=key.label,
+                revoked=key.revoked,
+            )
+            for key in found
+        ]
+
     def is_cached(self, key_id: str) -> bool:
         """Return whether `find` can answer without reading the key from the database."""
         return key_id in self._cache and time.monotonic() - self._checked_s < RECHECK_S
@@ -165,6 +192,15 @@ class KeyStore:
         if newest != self._seen_notification:
             self._seen_notification = newest
             self._cache.clear()
+
+    def _ids(self) -> list[UUID]:
+        ids: dict[UUID, None] = {}
+        start: int | None = None
+        recorder = self._application.recorder
+        while page := recorder.select_notifications(start, _PAGE, inclusive_of_start=False):
+            ids.update((cast(UUID, each.originator_id), None) for each in page)
+            start = page[-1].id
+        return list(ids)
 
     def _load(self, key_id: str) -> ApiKey | None:
         match = _KEY_ID.fullmatch(key_id)

@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from domain.events import (
+    DepositCredited,
     Event,
     OrderAmended,
     OrderCancelled,
@@ -36,6 +37,7 @@ def export(
     log: Log,
     form: str,
     output: TextIO,
+    *,
     account: str = "",
     progress: Progress = lambda done, last: None,
 ) -> int:
@@ -147,18 +149,19 @@ def _reference(event: Event) -> str:
             return f"order:{event.order_id}"
         case SelfTradePrevented(taker_order_id=order_id):
             return f"order:{order_id}"
-    deposit_id = getattr(event, "deposit_id", None)
-    if deposit_id is not None:
-        return f"deposit:{deposit_id}"
-    return f"withdrawal:{getattr(event, 'withdrawal_id', 0)}"
+        case DepositCredited(deposit_id=deposit_id):
+            return f"deposit:{deposit_id}"
+        case _:
+            return f"withdrawal:{getattr(event, 'withdrawal_id', 0)}"
 
 
 def _write_csv(columns: tuple[str, ...], rows: Iterable[Row], output: TextIO) -> int:
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(columns)
     count = 0
-    for count, row in enumerate(rows, 1):
+    for row in rows:
         writer.writerow([_cell(row[column]) for column in columns])
+        count += 1
     return count
 
 
@@ -169,8 +172,9 @@ def _cell(value: Any) -> Any:
 def _write_jsonl(rows: Iterable[Row], output: TextIO) -> int:
     encode = msgspec.json.Encoder().encode
     count = 0
-    for count, row in enumerate(rows, 1):
+    for row in rows:
         output.write(encode(row).decode() + "\n")
+        count += 1
     return count
 
 

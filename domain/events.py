@@ -18,7 +18,14 @@ CancelReason = Literal["requested", "expired", "self_trade"]
 """requested: by the account; expired: what an IOC or market order could not fill."""
 
 
-class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag_field="event"):
+class Event(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    array_like=True,
+    tag_field="event",
+    forbid_unknown_fields=True,
+):
     """A fact. `time_ms`: ms UTC, given by the command, never goes back along the log."""
 
     STREAM: ClassVar[str] = "exchange"

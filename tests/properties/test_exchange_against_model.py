@@ -11,6 +11,7 @@ from tests.model.side_by_side import SideBySide
 COMMANDS_PER_RUN = 2_000
 SAMPLE_EVERY = 50
 SHORT_RUNS = 10
+SEEDS_THAT_FAILED = (20_261_134,)  # A market order by amount traded past a better price.
 SOAK_COMMANDS = 1_000_000
 
 
@@ -34,7 +35,7 @@ def run(seed: int, commands: int = COMMANDS_PER_RUN) -> SideBySide:
     return pair
 
 
-@pytest.mark.parametrize("seed", range(SHORT_RUNS))
+@pytest.mark.parametrize("seed", [*range(SHORT_RUNS), *SEEDS_THAT_FAILED])
 def test_the_exchange_agrees_with_the_naive_one_after_every_command(seed: int) -> None:
     run(seed)
 

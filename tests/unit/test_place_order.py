@@ -340,3 +340,13 @@ def test_an_unfunded_order_is_refused_even_if_its_fills_alone_were_covered() -> 
     for time_in_force in ("gtc", "ioc"):
         order = place("bob", BUY, 1_001, lots=1_000, time_in_force=time_in_force)
         state.when(order).refused(InsufficientFunds)
+
+
+def test_a_market_order_by_amount_never_trades_past_a_better_order_that_is_still_there() -> None:
+    """150 ticks' worth: one lot at 100 leaves 50, too little for another lot of the same bid."""
+    (
+        given(place("alice", BUY, 100, lots=2), place("carol", BUY, 50, lots=1))
+        .when(market_order("bob", SELL, quote_amount=150 * TICK))
+        .then(placed(quantity_lots=1), trade(1, 3, 100, 1, maker_remaining_lots=1))
+        .book(BUY, (100, [1]), (50, [2]))
+    )

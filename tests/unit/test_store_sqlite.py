@@ -60,7 +60,8 @@ def test_commits_are_durable_when_append_returns(store: Store) -> None:
         "DELETE FROM stored_events WHERE originator_version = 3",
         (
             "INSERT OR REPLACE INTO stored_events"
-            " SELECT originator_id, originator_version, topic, x'' FROM stored_events WHERE originator_version = 2"
+            " SELECT originator_id, originator_version, topic, x''"
+            " FROM stored_events WHERE originator_version = 2"
         ),
         (
             "INSERT OR REPLACE INTO stored_events (rowid, originator_id, originator_version)"
