@@ -6,6 +6,7 @@ being written the next is decided, and nothing is acknowledged before it is dura
 """
 
 import gc
+import logging
 import queue
 import threading
 from collections import deque
@@ -57,6 +58,7 @@ class _Batch:
         self.answers: list[tuple[Done, list[Outcome]]] = []
 
 
+_log = logging.getLogger(__name__)
 _DEFAULT_LIMITS: Final = EngineLimits()
 _END: Final = None
 _BATCHES_IN_FLIGHT: Final = 1
@@ -225,7 +227,7 @@ class Engine:
             else:
                 self._refuse(batch, EngineStopped())
         for _, done in self._drain_waiting():
-            done(EngineStopped())
+            _answer(done, EngineStopped())
 
     def _commit(self, batch: _Batch) -> None:
         try:
@@ -236,11 +238,11 @@ class Engine:
             self._refuse(batch, _after_failed_append(error))
             return
         for done, outcomes in batch.answers:
-            done(outcomes)
+            _answer(done, outcomes)
 
     def _refuse(self, batch: _Batch, error: EngineError) -> None:
         for done, _ in batch.answers:
-            done(error)
+            _answer(done, error)
 
     def _drain_waiting(self) -> list[tuple[Sequence[Command], Done]]:
         with self._changed:
@@ -255,6 +257,14 @@ class Engine:
             self.failed = self.failed or error
             self._running = False
             self._changed.notify()
+
+
+def _answer(done: Done, answer: list[Outcome] | EngineError) -> None:
+    """Call a sender back. One whose call fails must not keep the others from their answers."""
+    try:
+        done(answer)
+    except Exception:  # noqa: BLE001  it is the sender's, and is logged with its traceback
+        _log.exception("a sender could not be told what became of its commands")
 
 
 def _after_failed_append(error: Exception) -> EngineError:

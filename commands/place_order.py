@@ -66,8 +66,8 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:
     """Return `OrderPlaced` and what it causes; nothing when this client order id is open already.
 
     Checked in this order, the first refusal wins: market, account, client order id, market status,
-    fields, size, number of open orders, then (after a dry run on the book) post-only, liquidity,
-    fill-or-kill, minimum value, funds.
+    fields, size, number of open orders, then (after a dry run on the book) post-only,
+    fill-or-kill, liquidity, minimum value, funds.
     Raises: a `Rejected` of each of these; nothing was recorded.
     """
     market = exchange.markets.get(command.market) or require_market(exchange, command.market)

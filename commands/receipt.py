@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 import msgspec
 
+from commands.amend_order import AmendOrder
 from commands.cancel_order import CancelOrder
-from commands.command import Command
+from commands.command import Command, require_order
 from commands.place_order import PlaceOrder
 from commands.request_withdrawal import RequestWithdrawal
+from commands.settle_withdrawal import (
+    ApproveWithdrawal,
+    CompleteWithdrawal,
+    FailWithdrawal,
+    RejectWithdrawal,
+)
 from domain.events import (
     Event,
     OrderAmended,
@@ -28,8 +35,8 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     """position: of the command's last event; a view at this position shows the command's effect.
 
     status: of the order (open, partially_filled, filled, cancelled) or withdrawal it is about.
-    filled_lots, filled_quote: what it traded at once, in lots and quote units. repeated: the
-    command had been done before, and this is its first result.
+    filled_lots, filled_quote: what it traded at once, in lots and quote units. repeated: nothing
+    new happened, as it had been done before (this is the first result) or there was nothing to do.
     """
 
     position: int
@@ -118,4 +125,13 @@ def _repeat(exchange: Exchange, command: Command) -> Receipt:
         account = exchange.accounts[command.account]
         withdrawal_id = account.withdrawal_requests[command.request_id]
         return Receipt(exchange.position, 0, withdrawal_id, "requested", 0, 0, True)
+    if isinstance(command, AmendOrder):
+        account = exchange.accounts[command.account]
+        order = require_order(account, command.order_id, command.client_order_id)
+        return Receipt(exchange.position, order.order_id, 0, "open", 0, 0, True)
+    if isinstance(
+        command, ApproveWithdrawal | RejectWithdrawal | CompleteWithdrawal | FailWithdrawal
+    ):
+        status = exchange.withdrawals[command.withdrawal_id].status
+        return Receipt(exchange.position, 0, command.withdrawal_id, status, 0, 0, True)
     return Receipt(exchange.position, repeated=True)

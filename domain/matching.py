@@ -134,6 +134,11 @@ def match(market: Market, taker: Taker) -> Match:  # noqa: C901, PLR0912, PLR091
             filled_lots += lots
             filled_quote += quote_amount
             wanted -= lots
+            if lots < maker_lots:
+                # Done: nobody trades past a better order that is still there, also not a budget
+                # that a lower price further down would fit again.
+                done = True
+                break
         if not (wanted or budget):
             break
         # The cached best key serves most takers; only one that eats a level walks the index.

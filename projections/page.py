@@ -1,4 +1,4 @@
-"""One page of a list: what a cursor walks over."""
+"""One page of a list: what a cursor walks over, and how its rows are selected."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -20,3 +20,13 @@ def page(rows: list[Item], limit: int, id_of: Callable[[Item], int]) -> Page[Ite
     if len(rows) <= limit:
         return Page(rows, None)
     return Page(rows[:limit], id_of(rows[limit - 1]))
+
+
+def where(*conditions: tuple[str, object]) -> tuple[str, tuple[object, ...]]:
+    """Return a WHERE clause of the conditions whose value is given, and the values.
+
+    Each condition has one `?`. What is None is left out: SQLite uses no index for `? IS NULL OR`.
+    """
+    given = [(condition, value) for condition, value in conditions if value is not None]
+    clause = " AND ".join(condition for condition, _ in given)
+    return f"WHERE {clause}" if clause else "", tuple(value for _, value in given)

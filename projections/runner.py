@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from eventstore.commit import Head
+from eventstore.commit import Commit, Head
 from eventstore.store import Log
 from projections.files import ViewFiles
 from projections.view_set import VIEWS_VERSION, ViewsBroken, ViewSet
 
-COMMITS_PER_BATCH: Final = 50
+COMMITS_PER_PAGE: Final = 50
+EVENTS_PER_BATCH: Final = 5_000
+"""A batch ends with the page that reaches it."""
 IDLE_S: Final = 0.25
 
 Progress = Callable[[int, int], None]
@@ -27,9 +29,10 @@ class ProjectionRunner:
     def __init__(self, log: Log, directory: Path) -> None:
         self.failed: BaseException | None = None
         self._log = log
+        self._directory = directory
         self._files = ViewFiles(directory)
         self._views: ViewSet | None = None
-        self._head: Head | None = None
+        self._position = 0
         self._stopping = False
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
@@ -37,13 +40,12 @@ class ProjectionRunner:
     @property
     def position(self) -> int:
         """The event position that the views have reached."""
-        views = self._views
-        return 0 if views is None else views.position
+        return self._position
 
     def start(self) -> None:
         """Open the views, or build them if there are none or an older version's; then follow.
 
-        Raises: ViewsBroken: the views are ahead of the log; StoreError.
+        Raises: ViewsBroken: the views are not of this log; RebuildRunning; StoreError.
         """
         self._open()
         self._thread.start()
@@ -53,24 +55,36 @@ class ProjectionRunner:
         self._stopping = True
         if self._thread.ident is not None:
             self._thread.join()
-        if self._views is not None:
-            self._views.close()
+        self._close()
 
     def run_once(self) -> int:
-        """Fold the next few commits; return how many there were. Opens the views if need be."""
-        views = self._open()
-        commits = self._log.read(views.commit_number, COMMITS_PER_BATCH, previous=self._head)
+        """Fold the next few commits; return how many there were. Opens the views if need be.
+
+        Raises: ViewsBroken, StoreError, sqlite3.Error: nothing of them is in the views then.
+        """
+        self._open()
+        try:
+            with self._files.writing():
+                # Once more, under the lock: nobody swaps the views while this batch is written.
+                views = self._open()
+                commits = _read_batch(self._log, views.head)
+                if commits:
+                    views.fold(commits)
+        except BaseException:
+            # What they hold in memory may be ahead of the file: the next try begins from there.
+            self._close()
+            raise
         if commits:
-            views.fold(commits)
-            self._head = commits[-1].head
-            with self._moved:
-                self._moved.notify_all()
+            self._reach(views.position)
         return len(commits)
 
     def wait_for(self, position: int, timeout_s: float) -> bool:
-        """Return whether the views reach a position in time."""
+        """Return whether the views reach a position in time; not once the runner has failed."""
         with self._moved:
-            return self._moved.wait_for(lambda: self.position >= position, timeout_s)
+            self._moved.wait_for(
+                lambda: self._position >= position or self.failed is not None, timeout_s
+            )
+            return self._position >= position
 
     def _run(self) -> None:
         try:
@@ -79,70 +93,114 @@ class ProjectionRunner:
                 if not self.run_once():
                     if stopping:
                         return
-                    self._log.wait(self._open().commit_number, IDLE_S)
+                    self._log.wait(self._open().head.number, IDLE_S)
         except Exception as error:  # noqa: BLE001  whatever it is, going on could skip an event
             _log.exception("the projections stopped at position %d", self.position)
-            self.failed = error
+            with self._moved:
+                self.failed = error
+                self._moved.notify_all()
 
     def _open(self) -> ViewSet:
         """Return the current views; when another process swapped a new set in, that one."""
         path = self._files.current()
         if self._views is not None and self._views.path == path:
             return self._views
-        if self._views is not None:
-            self._views.close()
+        self._close()
         views = None if path is None else ViewSet(path)
         if views is not None and views.version != VIEWS_VERSION:
             views.close()
             views = None
         if views is None:
-            rebuild(self._log, self._files.folder.parent)
+            _log.info("building the views of %s from the first event", self._directory)
+            rebuild(self._log, self._directory)
             return self._open()
-        _require_within(self._log, views)
-        self._views, self._head = views, None
+        try:
+            _require_of_log(self._log, views.head)
+        except BaseException:
+            views.close()
+            raise
+        self._views = views
+        self._reach(views.position)
         return views
+
+    def _close(self) -> None:
+        if self._views is not None:
+            self._views.close()
+            self._views = None
+
+    def _reach(self, position: int) -> None:
+        with self._moved:
+            self._position = position
+            self._moved.notify_all()
 
 
 def rebuild(log: Log, directory: Path, progress: Progress = lambda position, last: None) -> int:
     """Build all views from zero beside the live ones, then swap them in; return their position.
 
     The live views are served until the swap; a runner, also in another process, then goes on with
-    the new ones. Raises: StoreError, ViewsBroken.
+    the new ones. Raises: RebuildRunning: another process does it already; StoreError, ViewsBroken.
     """
     files = ViewFiles(directory)
-    views = ViewSet.create(files.next())
-    try:
-        head: Head | None = None
-        last = log.stored_head().position
-        while commits := log.read(views.commit_number, COMMITS_PER_BATCH, previous=head):
-            views.fold(commits)
-            head = commits[-1].head
-            last = max(last, views.position)
-            progress(views.position, last)
-        files.swap_in(views.path)
-        position: int = views.position
-        return position
-    finally:
-        views.close()
+    with files.building():
+        views = ViewSet.create(files.next())
+        try:
+            last = log.stored_head().position
+            while _fold_next(log, views):
+                last = max(last, views.position)
+                progress(views.position, last)
+            with files.writing():
+                # The live views stand still now: readers must not go back in time by the swap.
+                while _fold_next(log, views):
+                    pass
+                files.swap_in(views.path)
+            return views.position
+        finally:
+            views.close()
 
 
 def catch_up(log: Log, directory: Path, progress: Progress = lambda position, last: None) -> int:
-    """Bring the views to the end of the log, when nothing runs; return their position."""
+    """Bring the views to the end of the log, when nothing runs; return their position.
+
+    Raises: as `ProjectionRunner.start` and `run_once`.
+    """
     runner = ProjectionRunner(log, directory)
     started = time.monotonic()
     last = log.stored_head().position
-    while runner.run_once():
-        progress(runner.position, max(last, runner.position))
-    runner.stop()
+    try:
+        while runner.run_once():
+            progress(runner.position, max(last, runner.position))
+    finally:
+        runner.stop()
     _log.info("views at %d after %.1f s", runner.position, time.monotonic() - started)
     return runner.position
 
 
-def _require_within(log: Log, views: ViewSet) -> None:
-    if views.position > log.stored_head().position:
-        position = views.position
-        views.close()
+def _fold_next(log: Log, views: ViewSet) -> bool:
+    commits = _read_batch(log, views.head)
+    if commits:
+        views.fold(commits)
+    return bool(commits)
+
+
+def _read_batch(log: Log, head: Head) -> list[Commit]:
+    """Return the commits after a head: enough of them that a transaction is worth its cost."""
+    batch: list[Commit] = []
+    events = 0
+    while events < EVENTS_PER_BATCH:
+        commits = log.read(head.number, COMMITS_PER_PAGE, previous=head)
+        if not commits:
+            break
+        batch += commits
+        head = commits[-1].head
+        events += sum(len(commit.events) for commit in commits)
+    return batch
+
+
+def _require_of_log(log: Log, head: Head) -> None:
+    """Raises: ViewsBroken: the log has no such commit, or another one in its place."""
+    if head.number and log.head_at(head.number) != head:
         raise ViewsBroken(
-            f"the views are at event {position}, beyond the end of the log: events were lost, or"
-            " the views are another log's; verify the log, then rebuild the views"
+            f"the views are at event {head.position}, which is beyond the end of the log or not the"
+            " same there: events were lost, or the views are another log's; verify the log, then"
+            " rebuild the views"
         )

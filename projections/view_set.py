@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from domain.events import EVENTS, Event
-from eventstore.commit import Commit
+from eventstore.commit import GENESIS, Commit, Head
 from projections.balances import Balances
 from projections.candles import Candles
 from projections.catalogue import Catalogue
@@ -17,13 +17,14 @@ from projections.projection import Handler, Projection
 from projections.trades import Trades
 from projections.transfers import Transfers
 
-VIEWS_VERSION: Final = 1
+VIEWS_VERSION: Final = 2
 """Raised whenever a view's tables or meaning change: older files are then built anew."""
 
 _CHECKPOINT: Final = """
     CREATE TABLE checkpoint (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1), views_version INTEGER NOT NULL,
-        commit_number INTEGER NOT NULL, position INTEGER NOT NULL, time_ms INTEGER NOT NULL);
+        commit_number INTEGER NOT NULL, position INTEGER NOT NULL, seal BLOB NOT NULL,
+        time_ms INTEGER NOT NULL);
 """
 _SCHEMAS: Final = [
     kind.schema for kind in (Catalogue, Balances, Orders, Trades, Candles, Depth, Transfers, Events)
@@ -35,44 +36,38 @@ class ViewsBroken(Exception):
 
 
 class ViewSet:
-    """The one writer of a view file. commit_number, position: what the file has folded."""
+    """The one writer of a view file. head: of the log, as far as the file has folded it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.head = GENESIS
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        row = self._db.execute(
-            "SELECT views_version, commit_number, position, time_ms FROM checkpoint"
-        ).fetchone()
-        self.version, self.commit_number, self.position, self.time_ms = row
-        if self.version != VIEWS_VERSION:
-            return
-        catalogue = Catalogue.load(self._db)
-        self._projections: list[Projection] = [
-            catalogue,
-            Balances(self._db, catalogue),
-            Orders(self._db),
-            Trades(),
-            Candles(self._db),
-            Depth(self._db),
-            Transfers(),
-            Events(list(EVENTS)),
-        ]
-        self._handlers: dict[type[Event], list[Handler]] = {kind: [] for kind in EVENTS}
-        for projection in self._projections:
-            for kind, handler in projection.handlers().items():
-                self._handlers[kind].append(handler)
+        try:
+            self.version = stored_version(self._db)
+            if self.version == VIEWS_VERSION:
+                self._load()
+        except BaseException:
+            self._db.close()
+            raise
 
     @classmethod
     def create(cls, path: Path) -> "ViewSet":
         """Make an empty view file and open it."""
         db = sqlite3.connect(path, isolation_level=None)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.executescript("BEGIN;" + _CHECKPOINT + "".join(_SCHEMAS) + "COMMIT;")
-        db.execute("INSERT INTO checkpoint VALUES (1, ?, 0, 0, 0)", (VIEWS_VERSION,))
-        db.close()
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript("BEGIN;" + _CHECKPOINT + "".join(_SCHEMAS) + "COMMIT;")
+            db.execute(
+                "INSERT INTO checkpoint VALUES (1, ?, ?, ?, ?, 0)", (VIEWS_VERSION, *GENESIS)
+            )
+        finally:
+            db.close()
         return cls(path)
+
+    @property
+    def position(self) -> int:
+        """The position of the last event in the views."""
+        return self.head.position
 
     def fold(self, commits: Sequence[Commit]) -> None:
         """Fold commits that follow the checkpoint: all of them and the new checkpoint, or nothing.
@@ -81,12 +76,16 @@ class ViewSet:
         Raises: ViewsBroken: the commits do not follow, or an event contradicts the views;
         sqlite3.Error.
         """
-        first = commits[0]
-        if first.number != self.commit_number + 1 or first.first_position != self.position + 1:
-            raise ViewsBroken(
-                f"the views are at event {self.position}, the log goes on at {first.first_position}"
-            )
         position = self.position
+        first = commits[0]
+        if (first.number, first.first_position, first.previous_seal) != (
+            self.head.number + 1,
+            position + 1,
+            self.head.seal,
+        ):
+            raise ViewsBroken(
+                f"the views are at event {position}, the log goes on at {first.first_position}"
+            )
         handlers = self._handlers
         try:
             for commit in commits:
@@ -96,27 +95,64 @@ class ViewSet:
                         handler(position, event)
         except (LookupError, ValueError, TypeError) as error:
             raise ViewsBroken(f"event {position} contradicts the views: {error!r}") from error
-        self._write(commits[-1], position)
+        self._write(commits[-1])
 
     def close(self) -> None:
+        """Give the file back."""
         self._db.close()
 
-    def _write(self, last: Commit, position: int) -> None:
+    def _load(self) -> None:
+        db = self._db
+        db.execute("PRAGMA synchronous = NORMAL")
+        self.head = Head(
+            *db.execute("SELECT commit_number, position, seal FROM checkpoint").fetchone()
+        )
+        catalogue = Catalogue.load(db)
+        self._projections: list[Projection] = [
+            catalogue,
+            Balances(db, catalogue),
+            Orders(db),
+            Trades(),
+            Candles(db, list(catalogue.markets)),
+            Depth(db),
+            Transfers(),
+            Events(list(EVENTS)),
+        ]
+        self._handlers: dict[type[Event], list[Handler]] = {kind: [] for kind in EVENTS}
+        for projection in self._projections:
+            for kind, handler in projection.handlers().items():
+                self._handlers[kind].append(handler)
+
+    def _write(self, last: Commit) -> None:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
             for projection in self._projections:
                 projection.flush(db)
-            # "<": of two that fold the same commit, by whatever mistake, only one gets through.
-            moved = db.execute(
-                "UPDATE checkpoint SET commit_number = ?, position = ?, time_ms = ?"
-                " WHERE commit_number < ? AND position = ?",
-                (last.number, position, last.time_ms, last.number, self.position),
-            ).rowcount
-            if moved != 1:
-                raise ViewsBroken("another process has moved these views on")
+            self._move_checkpoint(last)
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            # A failed COMMIT may have ended the transaction already.
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
-        self.commit_number, self.position, self.time_ms = last.number, position, last.time_ms
+        self.head = last.head
+
+    def _move_checkpoint(self, last: Commit) -> None:
+        """Raises: ViewsBroken: of two that fold the same commit, only one gets through."""
+        moved = self._db.execute(
+            "UPDATE checkpoint SET commit_number = ?, position = ?, seal = ?, time_ms = ?"
+            " WHERE position < ? AND position = ?",
+            (*last.head, last.time_ms, last.last_position, self.position),
+        ).rowcount
+        if moved != 1:
+            raise ViewsBroken("another process has moved these views on")
+
+
+def stored_version(db: sqlite3.Connection) -> int:
+    """Return which version of the views a file holds. It is read alone: other columns may differ.
+
+    Raises: sqlite3.Error: it is not a file of views.
+    """
+    version: int = db.execute("SELECT views_version FROM checkpoint").fetchone()[0]
+    return version

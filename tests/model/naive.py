@@ -199,7 +199,7 @@ class NaiveExchange:
         if market.status == "halted" or (market.status == "cancel_only" and not reduces):
             raise Refused("market_" + market.status)
         if (price, lots) == (order.price, order.lots):
-            return Result(repeated=True)
+            return Result("", order.id, 0, "open", repeated=True)
         check_size(market, price, lots)
         if reduces:
             order.lots = lots
@@ -328,7 +328,7 @@ class NaiveExchange:
         for withdrawal in self.withdrawals:
             if withdrawal.id == withdrawal_id:
                 if withdrawal.status == after:
-                    return Result(repeated=True)
+                    return Result("", 0, withdrawal_id, after, repeated=True)
                 if withdrawal.status != before:
                     raise Refused("wrong_state")
                 withdrawal.status = after

@@ -1,0 +1,122 @@
+"""The demo: what it prints works when pasted, and so does what docs/api.md shows."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S_MAX = 30
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("bash") is None,
+    reason="the printed commands are for bash and curl",
+)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """Run the demo; return its data directory and what it printed."""
+    data = tmp_path_factory.mktemp("demo")
+    command = ["demo", "--data", str(data), "--port", str(_free_port())]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "api", *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield data, _printed(process)
+    finally:
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _printed(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if "foldex verify" in line:
+            break
+    return "".join(lines)
+
+
+def paste(script: str) -> list[Any]:
+    """Run lines in a shell; return the JSON documents they print."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        cwd="/",
+    )
+    return [json.loads(line) for line in done.stdout.splitlines() if line]
+
+
+def test_the_printed_commands_work_when_pasted(demo: tuple[Path, str]) -> None:
+    _, printed = demo
+    steps = [line.strip() for line in printed.splitlines() if line.startswith("  ")]
+    candles, depth, tickers, balances, order, history, events = paste(
+        "\n".join(line for line in steps if "foldex verify" not in line)
+    )
+    assert candles[-1]["trades"] > 0
+    assert depth["bids"]
+    assert depth["asks"]
+    assert [each["market"] for each in tickers] == ["BTC-USDT", "ETH-USDT"]
+    assert {each["asset"] for each in balances} == {"BTC", "ETH", "USDT"}
+    assert order["filled_quantity"] == "0.0100"
+    assert history["items"][0]["id"] == order["order_id"]
+    recorded = [(each["type"], each["data"].get("order_id")) for each in events["items"]]
+    assert ("order_placed.v1", order["order_id"]) in recorded
+
+
+def test_the_docs_page_is_served(demo: tuple[Path, str]) -> None:
+    found = re.search(r"described at (\S+)", demo[1])
+    assert found is not None
+    page = subprocess.run(
+        ["curl", "-sSf", found.group(1)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert "<html" in page.stdout
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the guide signs with openssl")
+def test_the_signing_guide_works_when_pasted(demo: tuple[Path, str]) -> None:
+    data, _ = demo
+    client = (data / "client.sh").read_text(encoding="ascii")
+    found = re.search(r"as_trader\(\) \{ foldex_signed (\S+) (\S+) ", client)
+    url = re.search(r"^FOLDEX_URL=(\S+)$", client, re.MULTILINE)
+    assert found is not None
+    assert url is not None
+    guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    shell = guide.partition("```sh\n")[2].partition("```")[0]
+    key, secret = found.groups()
+    (order,) = paste(f"KEY={key} SECRET={secret} URL={url.group(1)}\nset +u\n{shell}")
+    assert order["status"] == "filled"
+    python = guide.partition("```python\n")[2].partition("```")[0]
+    space: dict[str, Any] = {}
+    exec(compile(python, "docs/api.md", "exec"), space)
+    balances = space["signed"](url.group(1), key, secret, "GET", "/v1/balances")
+    assert {each["asset"] for each in balances} == {"BTC", "ETH", "USDT"}
+
+
+def test_the_secrets_are_for_their_owner_only(demo: tuple[Path, str]) -> None:
+    assert (demo[0] / "client.sh").stat().st_mode & 0o077 == 0
