@@ -6,10 +6,13 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from eventstore.sqlite_schema import EVENTS_TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
@@ -89,24 +92,13 @@ def test_an_altered_commit_fails_verification_at_its_first_event(
 ) -> None:
     data = tmp_path / "altered"
     data.mkdir()
-    with sqlite3.connect(flow[0] / "log.db") as source, sqlite3.connect(data / "log.db") as copy:
+    with (
+        closing(sqlite3.connect(flow[0] / "log.db")) as source,
+        closing(sqlite3.connect(data / "log.db")) as copy,
+    ):
         source.backup(copy)
-        (tables,) = copy.execute(
-            "SELECT group_concat(name) FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall()
-        for trigger in tables[0].split(","):
-            copy.execute(f"DROP TRIGGER {trigger}")
-        (table,) = copy.execute(
-            "SELECT tbl_name FROM sqlite_master WHERE sql LIKE '%originator_version%' LIMIT 1"
-        ).fetchone()
-        (state,) = copy.execute(
-            f"SELECT state FROM {table} WHERE originator_version = 60"
-        ).fetchone()
-        changed = bytearray(state)
-        changed[len(changed) // 2] ^= 1
-        copy.execute(
-            f"UPDATE {table} SET state = ? WHERE originator_version = 60", (bytes(changed),)
-        )
+        _flip_one_bit(copy, commit=30)
+        copy.commit()
     done = foldex("verify", "--data", data, "--json")
     assert done.returncode == 1
     report = as_json(done)
@@ -115,6 +107,18 @@ def test_an_altered_commit_fails_verification_at_its_first_event(
     refused = foldex("replay", "--data", data, "--no-snapshot")
     assert refused.returncode == 3
     assert f"damaged from event {report['first_bad_position']}" in refused.stderr
+
+
+def _flip_one_bit(log: sqlite3.Connection, *, commit: int) -> None:
+    """Alter a stored commit behind the back of the triggers that forbid it."""
+    triggers = log.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for (trigger,) in triggers:
+        log.execute(f"DROP TRIGGER {trigger}")
+    where = f"WHERE originator_version = {commit}"
+    (state,) = log.execute(f"SELECT state FROM {EVENTS_TABLE} {where}").fetchone()
+    altered = bytearray(state)
+    altered[len(altered) // 2] ^= 1
+    log.execute(f"UPDATE {EVENTS_TABLE} SET state = ? {where}", (bytes(altered),))
 
 
 def test_views_are_rebuilt_and_a_snapshot_is_kept(flow: tuple[Path, Any]) -> None:
