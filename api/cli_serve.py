@@ -8,7 +8,10 @@ from api.cli_output import DataOption, clear_errors, say, settings_for
 
 HostOption = Annotated[str | None, typer.Option(help="[default: $FOLDEX_HOST, 127.0.0.1]")]
 PortOption = Annotated[
-    int | None, typer.Option(min=0, max=65_535, help="0 takes any. [default: $FOLDEX_PORT, 8000]")
+    int | None,
+    typer.Option(
+        min=0, max=65_535, help="0: a free one, see the log. [default: $FOLDEX_PORT, 8000]"
+    ),
 ]
 
 DEMO_DATA = "data/demo"

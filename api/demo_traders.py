@@ -40,7 +40,7 @@ class DemoMarket:
 
 
 class Traders:
-    """One thread that trades like many people would. `failed`: why it ended, if by itself."""
+    """One thread that trades like many people would, until the exchange stops."""
 
     def __init__(
         self, engine: Engine, markets: list[DemoMarket], seed: int, clock_ms: Callable[[], int]
@@ -70,13 +70,14 @@ class Traders:
             self._thread.join()
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.wait(STEP_S):
+        while not self._stopping.wait(STEP_S):
+            try:
                 self._step(taking=True)
-        except EngineStopped:
-            _log.info("the simulated traders stop with the exchange")
-        except EngineError as error:
-            _log.warning("the simulated traders stop: %s", error)
+            except EngineStopped:
+                _log.info("the simulated traders stop with the exchange")
+                return
+            except EngineError as error:
+                _log.warning("a simulated trader got no answer: %s", error)
 
     def _step(self, *, taking: bool) -> None:
         for market in self._markets:

@@ -122,6 +122,7 @@ def run_flow(
     """
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise FlowError(f"{data} is not empty: a flow needs a new exchange")
+    steps.require_usable()
     total, first_ms = _survey(path, steps)
     with open_sqlite(data, for_writing=True) as store:
         engine = Engine(store.log, store.snapshots, clock_ms=lambda: first_ms, writer="flow")

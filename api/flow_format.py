@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from domain.errors import Rejected
 from domain.events import TimeInForce
-from domain.units import Side, parse_steps
+from domain.units import Side, decimals_of, parse_amount, parse_steps
 
 COLUMNS: Final = (
     "seq", "ts_ns", "command", "order_id", "side", "price", "quantity", "tif", "expect",
@@ -57,6 +57,14 @@ class Steps(NamedTuple):
 
     tick: str
     lot: str
+
+    def require_usable(self) -> None:
+        """Raises: FlowError: one of them is not a positive decimal."""
+        for name, step in zip(("tick", "lot"), self, strict=True):
+            try:
+                parse_amount(step, decimals_of(step), field=name)
+            except Rejected as refusal:
+                raise FlowError(str(refusal)) from refusal
 
 
 def read_flow(path: Path, steps: Steps) -> Iterator[FlowLine]:

@@ -9,7 +9,7 @@ import msgspec
 from domain.events import Event
 from projections.catalogue import Catalogue
 from projections.changes import RULES, Change, Rule
-from projections.page import Page, page
+from projections.page import Page, page, where
 from projections.projection import Handler
 
 Key = tuple[str, str]
@@ -138,12 +138,23 @@ def read_statement(
     limit: int,
 ) -> Page[StatementLine]:
     """Return the account's statement, newest first."""
-    rows = db.execute(
-        "SELECT * FROM statement WHERE account = ? AND (? IS NULL OR asset = ?)"
-        " AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT ?",
-        (account, asset, asset, after, after, limit + 1),
-    ).fetchall()
-    return page([_line(catalogue, row) for row in rows], limit, lambda line: line.id)
+    assets = [asset] if asset is not None else _assets_of(db, account)
+    rows: list[tuple[Any, ...]] = []
+    for each in assets:
+        # One asset at a time: so the index gives the newest lines, however long the history is.
+        clause, values = where(("account = ?", account), ("asset = ?", each), ("id < ?", after))
+        rows += db.execute(
+            f"SELECT * FROM statement {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
+        )
+    rows.sort(reverse=True)
+    lines = [_line(catalogue, row) for row in rows[: limit + 1]]
+    return page(lines, limit, lambda line: line.id)
+
+
+def _assets_of(db: sqlite3.Connection, account: str) -> list[str]:
+    return [
+        row[0] for row in db.execute("SELECT asset FROM balances WHERE account = ?", (account,))
+    ]
 
 
 def _line(catalogue: Catalogue, row: tuple[Any, ...]) -> StatementLine:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from domain.events import Event, TradeExecuted
 from domain.units import BUY
 from projections.catalogue import Catalogue
 from projections.intervals import INTERVALS, next_open_ms, open_time_ms
+from projections.page import where
 from projections.projection import Handler
 
 
@@ -47,16 +49,13 @@ class Candles:
             PRIMARY KEY (market, interval, open_ms)) WITHOUT ROWID;
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, markets: list[str]) -> None:
         self._live: dict[str, list[_Candle]] = {}
         self._changed: dict[tuple[str, str, int], _Candle] = {}
-        rows = db.execute(
-            "SELECT * FROM candles AS c WHERE open_ms = (SELECT max(open_ms) FROM candles"
-            " WHERE market = c.market AND interval = c.interval)"
-        )
-        last = {(row[0], row[1]): _from_row(row) for row in rows}
-        for market in {market for market, _ in last}:
-            self._live[market] = [last[market, interval] for interval in INTERVALS]
+        for market in markets:
+            live = [_last(db, market, interval) for interval in INTERVALS]
+            if live[0] is not None:
+                self._live[market] = [candle for candle in live if candle is not None]
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {TradeExecuted: self._executed}
@@ -78,6 +77,18 @@ class Candles:
                 candle = live[index] = _first(interval, event)
             _add(candle, event)
             self._changed[event.market, interval, candle.open_ms] = candle
+
+
+def _last(
+    db: sqlite3.Connection, market: str, interval: str, before_ms: int | None = None
+) -> _Candle | None:
+    """Return the newest candle, or the newest that begins before a time."""
+    clause, values = where(("market = ?", market), ("interval = ?", interval),
+                           ("open_ms < ?", before_ms))  # fmt: skip
+    row = db.execute(
+        f"SELECT * FROM candles {clause} ORDER BY open_ms DESC LIMIT 1", values
+    ).fetchone()
+    return None if row is None else _from_row(row)
 
 
 def _first(interval: str, event: TradeExecuted) -> _Candle:
@@ -135,54 +146,64 @@ def read_candles(
 ) -> list[CandleView]:
     """Return candles that begin from start_ms up to and including end_ms, oldest first.
 
-    Without start_ms the newest `limit`. fill: also a candle of volume 0 at the close before for
-    each bucket without a trade. now_ms: the time of the log's last event.
+    Without start_ms the newest `limit`. fill: also a candle of volume 0 at the close before, for
+    each bucket without a trade from the market's first candle to now. now_ms: the time of the
+    log's last event.
     """
+    if fill:
+        end_ms = now_ms if end_ms is None else min(end_ms, now_ms)
+        if start_ms is None:
+            start_ms = _opens_back(interval, end_ms, limit)
     order = "ASC" if start_ms is not None else "DESC"
+    clause, values = where(
+        ("market = ?", market), ("interval = ?", interval), ("open_ms >= ?", start_ms),
+        ("open_ms <= ?", end_ms),
+    )  # fmt: skip
     rows = db.execute(
-        "SELECT * FROM candles WHERE market = ? AND interval = ?"
-        f" AND (? IS NULL OR open_ms >= ?) AND (? IS NULL OR open_ms <= ?) ORDER BY open_ms {order}"
-        " LIMIT ?",
-        (market, interval, start_ms, start_ms, end_ms, end_ms, limit),
+        f"SELECT * FROM candles {clause} ORDER BY open_ms {order} LIMIT ?", (*values, limit)
     ).fetchall()
     candles = sorted(map(_from_row, rows), key=lambda candle: candle.open_ms)
-    if fill:
-        filled = list(_filled(candles, now_ms if end_ms is None else min(end_ms, now_ms)))
-        candles = filled[:limit] if start_ms is not None else filled[-limit:]
+    if fill and start_ms is not None and end_ms is not None:
+        before = _last(db, market, interval, start_ms)
+        candles = list(islice(_filled(before, candles, start_ms, end_ms), limit))
     return [_view(catalogue, candle, now_ms) for candle in candles]
 
 
-def _filled(candles: list[_Candle], end_ms: int) -> Iterator[_Candle]:
-    before: _Candle | None = None
+def _opens_back(interval: str, end_ms: int, buckets: int) -> int:
+    """Return when the first of so many buckets begins, of which the last holds `end_ms`."""
+    open_ms = open_time_ms(interval, end_ms)
+    for _ in range(buckets - 1):
+        if open_ms <= 0:
+            break
+        open_ms = open_time_ms(interval, open_ms - 1)
+    return open_ms
+
+
+def _filled(
+    before: _Candle | None, candles: list[_Candle], start_ms: int, end_ms: int
+) -> Iterator[_Candle]:
+    """Yield the candles from start_ms to end_ms, and a flat one wherever one is missing."""
     for candle in candles:
         if before is not None:
-            yield from _flat(before, candle.open_ms)
+            yield from _flat(before, start_ms, candle.open_ms - 1)
         yield candle
         before = candle
     if before is not None:
-        yield from _flat(before, end_ms + 1)
+        yield from _flat(before, start_ms, end_ms)
 
 
-def _flat(before: _Candle, end_ms: int) -> Iterator[_Candle]:
-    """Yield empty candles at the close of the one before, until the one that begins at `end_ms`."""
-    open_ms, price = before.close_ms, before.close
-    while open_ms < end_ms:
-        close_ms = next_open_ms(before.interval, open_ms)
-        yield _Candle(
-            before.market,
-            before.interval,
-            open_ms,
-            close_ms,
-            price,
-            price,
-            price,
-            price,
-            0,
-            0,
-            0,
-            0,
-            0,
-        )
+def _flat(before: _Candle, start_ms: int, end_ms: int) -> Iterator[_Candle]:
+    """Yield empty candles at the close of the one before, that begin from start_ms to end_ms."""
+    interval, price = before.interval, before.close
+    open_ms = before.close_ms
+    if open_ms < start_ms:
+        open_ms = open_time_ms(interval, start_ms)
+        if open_ms < start_ms:
+            open_ms = next_open_ms(interval, open_ms)
+    while open_ms <= end_ms:
+        close_ms = next_open_ms(interval, open_ms)
+        prices = (price, price, price, price)
+        yield _Candle(before.market, interval, open_ms, close_ms, *prices, 0, 0, 0, 0, 0)
         open_ms = close_ms
 
 

@@ -67,6 +67,8 @@ class Depth:
         self._changed.add(key)
         if not level[1]:
             del self._levels[key]
+        if level[0] < 0 or level[1] < 0 or (level[0] and not level[1]):
+            raise ValueError(f"{key} would have {level[0]} lots in {level[1]} orders")
 
     def _placed(self, _: int, event: OrderPlaced) -> None:
         if event.resting_lots:

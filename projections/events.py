@@ -2,12 +2,13 @@
 
 import sqlite3
 from functools import partial
+from itertools import product
 from typing import Any
 
 import msgspec
 
 from domain.events import Event, stream_of
-from projections.page import Page, page
+from projections.page import Page, page, where
 from projections.projection import Handler
 
 _encode = msgspec.json.Encoder().encode
@@ -22,6 +23,7 @@ class Events:
             type TEXT NOT NULL, market TEXT, account TEXT, other_account TEXT,
             order_id INTEGER, other_order_id INTEGER, data TEXT NOT NULL);
         CREATE INDEX events_by_stream ON events (stream, position);
+        CREATE INDEX events_by_type ON events (type, position);
         CREATE INDEX events_by_account ON events (account, position) WHERE account IS NOT NULL;
         CREATE INDEX events_by_other ON events (other_account, position)
             WHERE other_account IS NOT NULL;
@@ -92,24 +94,24 @@ def read_events(
     limit: int,
 ) -> Page[EventView]:
     """Return events that match everything given, oldest first."""
-    conditions: list[str] = []
-    values: list[object] = []
-    for condition, value in (
-        ("stream = ?", stream),
-        ("type = ?", type),
-        ("(account = ? OR other_account = ?)", account),
-        ("market = ?", market),
-        ("(order_id = ? OR other_order_id = ?)", order_id),
-        ("position > ?", after),
-    ):
-        if value is not None:
-            conditions.append(condition)
-            values += [value] * condition.count("?")
-    where = "WHERE " + " AND ".join(conditions) if conditions else ""
-    rows = db.execute(
-        f"SELECT position, time_ms, stream, type, data FROM events {where}"
-        " ORDER BY position LIMIT ?",
-        (*values, limit + 1),
-    )
+    accounts = ("account",) if account is None else ("account", "other_account")
+    orders = ("order_id",) if order_id is None else ("order_id", "other_order_id")
+    found: set[tuple[Any, ...]] = set()
+    for account_column, order_column in product(accounts, orders):
+        # One column at a time: so an index gives the first events, however many there are.
+        clause, values = where(
+            (f"{order_column} = ?", order_id), (f"{account_column} = ?", account),
+            ("type = ?", type), ("stream = ?", stream),
+            ("stream = ?", None if market is None else f"market:{market}"),
+            ("position > ?", after),
+        )  # fmt: skip
+        found.update(
+            db.execute(
+                f"SELECT position, time_ms, stream, type, data FROM events {clause}"
+                " ORDER BY position LIMIT ?",
+                (*values, limit + 1),
+            )
+        )
+    rows = sorted(found)[: limit + 1]
     items = [EventView(*(*row[:4], msgspec.json.decode(row[4]))) for row in rows]
     return page(items, limit, lambda event: event.id)

@@ -39,6 +39,7 @@ class ViewFiles:
 
         Only while `building`: else it could be another's attempt.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
         current = self._number()
         for left in self.folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             if _number(left) > current:

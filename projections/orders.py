@@ -15,7 +15,7 @@ from domain.events import (
 )
 from domain.units import BUY, format_units
 from projections.catalogue import Catalogue
-from projections.page import Page, page
+from projections.page import Page, page, where
 from projections.projection import Handler
 
 _COLUMNS = (
@@ -207,11 +207,11 @@ def read_orders(
     only_open: bool,
 ) -> Page[OrderView]:
     """Return the account's open orders, or all of them, newest first."""
-    condition = "AND open_lots > 0" if only_open else ""
+    clause, values = where(("account = ?", account), ("market = ?", market), ("id < ?", after))
+    is_open = "AND open_lots > 0" if only_open else ""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM orders WHERE account = ? AND (? IS NULL OR market = ?)"
-        f" AND (? IS NULL OR id < ?) {condition} ORDER BY id DESC LIMIT ?",
-        (account, market, market, after, after, limit + 1),
+        f"SELECT {_COLUMNS} FROM orders {clause} {is_open} ORDER BY id DESC LIMIT ?",
+        (*values, limit + 1),
     ).fetchall()
     return page([_view(catalogue, row) for row in rows], limit, lambda order: order.id)
 

@@ -62,21 +62,16 @@ class ProjectionRunner:
 
         Raises: ViewsBroken, StoreError, sqlite3.Error: nothing of them is in the views then.
         """
-        self._open()
-        try:
+        while True:
+            views = self._open()
+            commits = _read_batch(self._log, views.head)
+            if not commits:
+                return 0
             with self._files.writing():
-                # Once more, under the lock: nobody swaps the views while this batch is written.
-                views = self._open()
-                commits = _read_batch(self._log, views.head)
-                if commits:
-                    views.fold(commits)
-        except BaseException:
-            # What they hold in memory may be ahead of the file: the next try begins from there.
-            self._close()
-            raise
-        if commits:
-            self._reach(views.position)
-        return len(commits)
+                # Nobody swaps the views from here on; they may have been since they were opened.
+                if self._files.current() == views.path:
+                    self._fold(views, commits)
+                    return len(commits)
 
     def wait_for(self, position: int, timeout_s: float) -> bool:
         """Return whether the views reach a position in time; not once the runner has failed."""
@@ -123,6 +118,15 @@ class ProjectionRunner:
         self._reach(views.position)
         return views
 
+    def _fold(self, views: ViewSet, commits: list[Commit]) -> None:
+        try:
+            views.fold(commits)
+        except BaseException:
+            # What they hold in memory is ahead of the file: the next try begins from the file.
+            self._close()
+            raise
+        self._reach(views.position)
+
     def _close(self) -> None:
         if self._views is not None:
             self._views.close()
@@ -152,6 +156,7 @@ def rebuild(log: Log, directory: Path, progress: Progress = lambda position, las
                 # The live views stand still now: readers must not go back in time by the swap.
                 while _fold_next(log, views):
                     pass
+                views.settle()
                 files.swap_in(views.path)
             return views.position
         finally:

@@ -8,7 +8,7 @@ import msgspec
 from domain.events import Event, TradeExecuted
 from domain.units import BUY, SELL
 from projections.catalogue import Catalogue
-from projections.page import Page, page
+from projections.page import Page, page, where
 from projections.projection import Handler
 
 _COLUMNS = (
@@ -30,6 +30,8 @@ class Trades:
         CREATE INDEX trades_by_time ON trades (market, time_ms);
         CREATE INDEX trades_by_maker ON trades (maker_account, position);
         CREATE INDEX trades_by_taker ON trades (taker_account, position);
+        CREATE INDEX trades_by_maker_order ON trades (maker_order_id, position);
+        CREATE INDEX trades_by_taker_order ON trades (taker_order_id, position);
     """
 
     def __init__(self) -> None:
@@ -97,10 +99,10 @@ def read_trades(
     db: sqlite3.Connection, catalogue: Catalogue, market: str, after: int | None, limit: int
 ) -> Page[TradeView]:
     """Return a market's trades, newest first."""
+    clause, values = where(("market = ?", market), ("trade_id < ?", after))
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM trades WHERE market = ? AND (? IS NULL OR trade_id < ?)"
-        " ORDER BY trade_id DESC LIMIT ?",
-        (market, after, after, limit + 1),
+        f"SELECT {_COLUMNS} FROM trades {clause} ORDER BY trade_id DESC LIMIT ?",
+        (*values, limit + 1),
     ).fetchall()
     return page([_public(catalogue, row) for row in rows], limit, lambda trade: trade.id)
 
@@ -116,12 +118,20 @@ def read_account_trades(
     limit: int,
 ) -> Page[AccountTradeView]:
     """Return the account's trades, newest first; both sides of a trade with itself."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM trades WHERE (maker_account = ? OR taker_account = ?)"
-        " AND (? IS NULL OR market = ?) AND (? IS NULL OR maker_order_id = ? OR taker_order_id = ?)"
-        " AND (? IS NULL OR position < ?) ORDER BY position DESC LIMIT ?",
-        (account, account, market, market, order_id, order_id, order_id, after, after, limit + 1),
-    ).fetchall()
+    found: set[tuple[Any, ...]] = set()
+    for role in ("maker", "taker"):
+        # One role at a time: so an index gives the newest trades, however long the history is.
+        clause, values = where(
+            (f"{role}_order_id = ?", order_id), (f"{role}_account = ?", account),
+            ("market = ?", market), ("position < ?", after),
+        )  # fmt: skip
+        found.update(
+            db.execute(
+                f"SELECT {_COLUMNS} FROM trades {clause} ORDER BY position DESC LIMIT ?",
+                (*values, limit + 1),
+            )
+        )
+    rows = sorted(found, reverse=True)[: limit + 1]
     following = rows[limit - 1][0] if len(rows) > limit else None
     items = [
         _own(catalogue, row, role)

@@ -15,7 +15,7 @@ from domain.events import (
     WithdrawalRequested,
 )
 from projections.catalogue import Catalogue
-from projections.page import Page, page
+from projections.page import Page, page, where
 from projections.projection import Handler
 
 
@@ -143,10 +143,9 @@ def read_deposits(
     db: sqlite3.Connection, catalogue: Catalogue, account: str | None, after: int | None, limit: int
 ) -> Page[DepositView]:
     """Return deposits, newest first."""
+    clause, values = where(("account = ?", account), ("id < ?", after))
     rows = db.execute(
-        "SELECT * FROM deposits WHERE (? IS NULL OR account = ?) AND (? IS NULL OR id < ?)"
-        " ORDER BY id DESC LIMIT ?",
-        (account, account, after, after, limit + 1),
+        f"SELECT * FROM deposits {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
     )
     items = [DepositView(*(*row[:4], catalogue.amount(row[3], row[4]), row[5])) for row in rows]
     return page(items, limit, lambda deposit: deposit.id)
@@ -162,10 +161,9 @@ def read_withdrawals(
     limit: int,
 ) -> Page[WithdrawalView]:
     """Return withdrawals, newest first."""
+    clause, values = where(("account = ?", account), ("status = ?", status), ("id < ?", after))
     rows = db.execute(
-        "SELECT * FROM withdrawals WHERE (? IS NULL OR account = ?) AND (? IS NULL OR status = ?)"
-        " AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT ?",
-        (account, account, status, status, after, after, limit + 1),
+        f"SELECT * FROM withdrawals {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
     )
     return page([_withdrawal(catalogue, row) for row in rows], limit, lambda each: each.id)
 

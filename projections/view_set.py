@@ -97,6 +97,10 @@ class ViewSet:
             raise ViewsBroken(f"event {position} contradicts the views: {error!r}") from error
         self._write(commits[-1])
 
+    def settle(self) -> None:
+        """Bring the whole file to the disk, out of the write-ahead log."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Give the file back."""
         self._db.close()

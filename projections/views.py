@@ -24,6 +24,7 @@ from projections.transfers import (
     read_withdrawal,
     read_withdrawals,
 )
+from projections.view_set import VIEWS_VERSION, stored_version
 
 
 class ViewsMissing(Exception):
@@ -41,6 +42,12 @@ class _Reader:
             isolation_level=None,
             check_same_thread=False,
         )
+        version = stored_version(self.db)
+        if version != VIEWS_VERSION:
+            self.db.close()
+            raise ViewsMissing(
+                f"the views are of version {version}, not {VIEWS_VERSION}: rebuild them"
+            )
         self._catalogue = Catalogue()
         self._counts: tuple[int, int] = (0, 0)
 
@@ -186,13 +193,18 @@ class Views:
                 fill=fill,
             )
 
-    def depth(self, market: str, limit: int = 100) -> DepthView:
+    def depth(self, market: str, limit: int = 100) -> DepthView | None:
+        """Return the book as of the views' position; None when there is no such market."""
         with self._read() as (db, catalogue):
+            if market not in catalogue.markets:
+                return None
             return read_depth(db, catalogue, market, limit, _checkpoint(db)[0])
 
-    def ticker(self, market: str) -> TickerView:
-        """Return the 24 hours before the log's last event. Raises: KeyError: no such market."""
+    def ticker(self, market: str) -> TickerView | None:
+        """Return the 24 hours before the log's last event; None when there is no such market."""
         with self._read() as (db, catalogue):
+            if market not in catalogue.markets:
+                return None
             return read_ticker(db, catalogue, market, _checkpoint(db)[1])
 
     def tickers(self) -> list[TickerView]:
@@ -274,6 +286,12 @@ class Views:
                 self._readers.remove(reader)
         self._local.reader = opened
         return opened
+
+
+def compare(left: Views, right: Views) -> list[str]:
+    """Return the tables that differ, by name: of views and their rebuild from zero, none."""
+    ours, theirs = left.fingerprint(), right.fingerprint()
+    return sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
 
 
 def _checkpoint(db: sqlite3.Connection) -> tuple[int, int]:

@@ -163,6 +163,8 @@ def test_keys_are_created_listed_and_revoked(tmp_path: Path) -> None:
         (["flow", "run", "{tmp}/none.csv", "--data", "{tmp}/x"], 2, "No such file"),
         (["flow", "run", "{tmp}/bad.csv", "--data", "{tmp}/x"], 2, "first line must be"),
         (["flow", "run", "{tmp}/bad.csv", "--data", "{tmp}"], 2, "is not empty"),
+        (["flow", "run", "{tmp}/bad.csv", "--data", "{tmp}/x", "--tick", "0"], 2, "tick: must be"),
+        (["flow", "run", "{tmp}/bad.csv", "--data", "{tmp}/x", "--lot", "NaN"], 2, "lot: 'NaN'"),
         (["keys", "create", "--data", "{tmp}", "--scope", "everything"], 2, "scopes"),
         (["keys", "list", "--data", "{tmp}/none"], 2, "no data directory"),
         (["replay", "--data", "{tmp}", "--until", "-1"], 2, "until"),

@@ -1,0 +1,246 @@
+"""The views are a fold of the log: exact after any crash, equal to a rebuild and to the state."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from domain.exchange import Exchange
+from eventstore.memory import open_memory
+from eventstore.store import Store
+from projections.events import Events
+from projections.files import ViewFiles
+from projections.runner import ProjectionRunner, catch_up, rebuild
+from projections.view_set import ViewsBroken, ViewSet
+from projections.views import Views
+from tests.model.chance import Chance
+from tests.model.side_by_side import MARKETS, SideBySide
+
+COMMANDS = 1_500
+COMMANDS_PER_COMMIT = 7
+
+
+class Day:
+    """A log of random commands, and the exchange that decided them."""
+
+    def __init__(self, store: Store, seed: int = 11) -> None:
+        self.log = store.log
+        self._pair = SideBySide()
+        self._chance = Chance(seed)
+        self._stored = 0
+        self._store()
+
+    @property
+    def exchange(self) -> Exchange:
+        return self._pair.exchange
+
+    def go_on(self, commands: int) -> None:
+        """Append what so many more commands cause, a few commands in a commit."""
+        for number in range(commands):
+            self._pair.do(self._chance.command(self._pair.naive))
+            if number % COMMANDS_PER_COMMIT == 0:
+                self._store()
+        self._store()
+
+    def _store(self) -> None:
+        events = self._pair.events[self._stored :]
+        if events:
+            self.log.append(events, events[-1].time_ms)
+            self._stored += len(events)
+
+
+@pytest.fixture
+def day() -> Iterator[Day]:
+    with open_memory() as store:
+        made = Day(store)
+        made.go_on(COMMANDS)
+        yield made
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Iterator[Views]:
+    reader = Views(tmp_path)
+    yield reader
+    reader.close()
+
+
+def test_balances_equal_the_state(day: Day, views: Views, tmp_path: Path) -> None:
+    assert catch_up(day.log, tmp_path) == day.exchange.position
+    for account in day.exchange.accounts.values():
+        shown = {each.asset: each for each in views.balances(account.account_id)}
+        for asset, balance in account.balances.items():
+            unit = Decimal(1).scaleb(-day.exchange.assets[asset].decimals)
+            free, held = (shown[asset].free, shown[asset].held) if asset in shown else ("0", "0")
+            assert Decimal(free) == balance.free * unit
+            assert Decimal(held) == balance.held * unit
+
+
+def test_a_statement_adds_up_to_the_balance(day: Day, views: Views, tmp_path: Path) -> None:
+    catch_up(day.log, tmp_path)
+    for account in day.exchange.accounts:
+        sums: dict[str, tuple[Decimal, Decimal]] = defaultdict(lambda: (Decimal(0), Decimal(0)))
+        for line in views.statement(account, limit=100_000).items:
+            free, held = sums[line.asset]
+            sums[line.asset] = (free + Decimal(line.free_change), held + Decimal(line.held_change))
+        for balance in views.balances(account):
+            assert sums[balance.asset] == (Decimal(balance.free), Decimal(balance.held))
+
+
+def test_depth_and_open_orders_equal_the_book(day: Day, views: Views, tmp_path: Path) -> None:
+    catch_up(day.log, tmp_path)
+    for symbol, market in day.exchange.markets.items():
+        shown = views.depth(symbol, limit=10_000)
+        assert shown is not None
+        assert shown is not None
+        for side, levels in ((market.bids, shown.bids), (market.asks, shown.asks)):
+            book = [
+                (sum(each.quantity_lots for each in orders), len(orders))
+                for _, orders in side.levels_best_first()
+            ]
+            lot = Decimal(market.lot_size)
+            assert [(int(Decimal(lots) / lot), count) for _, lots, count in levels] == book
+    for account_id, account in day.exchange.accounts.items():
+        open_ids = {each.id for each in views.open_orders(account_id, limit=10_000).items}
+        assert open_ids == set(account.open_orders)
+
+
+def test_every_event_has_a_row(day: Day, views: Views, tmp_path: Path) -> None:
+    catch_up(day.log, tmp_path)
+    rows = views.events(limit=1_000_000).items
+    assert [row.id for row in rows] == list(range(1, day.exchange.position + 1))
+
+
+def test_views_built_in_steps_equal_a_rebuild(day: Day, views: Views, tmp_path: Path) -> None:
+    catch_up(day.log, tmp_path)
+    day.go_on(COMMANDS)
+    catch_up(day.log, tmp_path)
+    followed = views.fingerprint()
+    rebuild(day.log, tmp_path)
+    assert views.fingerprint() == followed
+    assert len(followed) >= 10
+
+
+def test_a_crash_between_fold_and_checkpoint_counts_nothing_twice(
+    day: Day, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint is written last, in the same transaction: fail just before it, many times."""
+    whole = tmp_path / "whole"
+    catch_up(day.log, whole)
+    uninterrupted = Views(whole)
+    monkeypatch.setattr("projections.runner.COMMITS_PER_PAGE", 20)
+    monkeypatch.setattr("projections.runner.EVENTS_PER_BATCH", 1)
+    flush = Events.flush
+    calls = 0
+
+    def fail_every_other_time(self: Events, db: sqlite3.Connection) -> None:
+        nonlocal calls
+        flush(self, db)
+        calls += 1
+        if calls % 2:
+            raise OSError("the power went out")
+
+    ViewFiles(tmp_path).swap_in(_empty_views(tmp_path))
+    monkeypatch.setattr(Events, "flush", fail_every_other_time)
+    failures = 0
+    while views.position() < day.exchange.position:
+        runner = ProjectionRunner(day.log, tmp_path)
+        try:
+            while runner.run_once():
+                pass
+        except OSError:
+            failures += 1
+        runner.stop()
+    assert failures > 5
+    assert views.fingerprint() == uninterrupted.fingerprint()
+    uninterrupted.close()
+
+
+def _empty_views(directory: Path) -> Path:
+    path = ViewFiles(directory).next()
+    ViewSet.create(path).close()
+    return path
+
+
+def test_the_same_commit_is_not_folded_twice(day: Day, tmp_path: Path) -> None:
+    commits = day.log.read(0, 3)
+    views = ViewSet.create(tmp_path / "views.db")
+    views.fold(commits[:2])
+    with pytest.raises(ViewsBroken):
+        views.fold(commits[:2])
+    views.close()
+
+
+def test_a_commit_is_not_skipped(day: Day, tmp_path: Path) -> None:
+    commits = day.log.read(0, 3)
+    views = ViewSet.create(tmp_path / "views.db")
+    views.fold(commits[:1])
+    with pytest.raises(ViewsBroken):
+        views.fold(commits[2:])
+    views.close()
+
+
+def test_two_processes_cannot_move_the_same_views(day: Day, tmp_path: Path) -> None:
+    commits = day.log.read(0, 2)
+    first = ViewSet.create(tmp_path / "views.db")
+    second = ViewSet(tmp_path / "views.db")
+    first.fold(commits)
+    with pytest.raises((ViewsBroken, sqlite3.Error)):
+        second.fold(commits)
+    first.close()
+    second.close()
+
+
+def test_a_rebuild_swaps_under_a_live_runner_and_reader(
+    day: Day, views: Views, tmp_path: Path
+) -> None:
+    runner = ProjectionRunner(day.log, tmp_path)
+    runner.start()
+    assert runner.wait_for(day.exchange.position, 20)
+    before = views.fingerprint()
+    assert rebuild(day.log, tmp_path) == day.exchange.position
+    assert views.fingerprint() == before
+    day.go_on(50)
+    assert runner.wait_for(day.exchange.position, 20)
+    assert views.position() == day.exchange.position
+    runner.stop()
+    assert runner.failed is None
+
+
+def test_an_older_version_is_built_anew(
+    day: Day, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up(day.log, tmp_path)
+    before = ViewFiles(tmp_path).current()
+    monkeypatch.setattr("projections.view_set.VIEWS_VERSION", 999)
+    monkeypatch.setattr("projections.runner.VIEWS_VERSION", 999)
+    monkeypatch.setattr("projections.views.VIEWS_VERSION", 999)
+    catch_up(day.log, tmp_path)
+    assert ViewFiles(tmp_path).current() != before
+    assert views.position() == day.exchange.position
+
+
+def test_views_ahead_of_the_log_are_refused(day: Day, tmp_path: Path) -> None:
+    catch_up(day.log, tmp_path)
+    with open_memory() as other:
+        runner = ProjectionRunner(other.log, tmp_path)
+        with pytest.raises(ViewsBroken, match="beyond the end of the log"):
+            runner.start()
+
+
+def test_pages_join_without_a_gap(day: Day, views: Views, tmp_path: Path) -> None:
+    catch_up(day.log, tmp_path)
+    market = MARKETS[0]
+    whole = [trade.id for trade in views.trades(market, limit=100_000).items]
+    assert whole == sorted(whole, reverse=True)
+    pieces: list[int] = []
+    after: int | None = None
+    while True:
+        page = views.trades(market, after=after, limit=7)
+        pieces += [trade.id for trade in page.items]
+        if page.next is None:
+            break
+        after = page.next
+    assert pieces == whole
