@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from eventstore.errors import StoreLocked
+
 _POINTER: Final = "current"
 _PREFIX, _SUFFIX = "views-", ".db"
 
 
-class RebuildRunning(Exception):
+class RebuildRunning(StoreLocked):
     """Another process builds these views anew already: wait for it, or stop it."""
+
+    code = "rebuild_running"
 
 
 class ViewFiles:
@@ -44,7 +48,9 @@ class ViewFiles:
         for left in self.folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             if _number(left) > current:
                 _remove(left)
-        return self.folder / f"{_PREFIX}{current + 1}{_SUFFIX}"
+        path = self.folder / f"{_PREFIX}{current + 1}{_SUFFIX}"
+        _remove(path)  # Its write-ahead log may be left even when the file itself is not.
+        return path
 
     def swap_in(self, path: Path) -> None:
         """Make a file the current one, atomically, and remove those before the last.

@@ -21,7 +21,7 @@ from projections.projection import Handler
 _COLUMNS = (
     "id, account, market, side, type, time_in_force, post_only, client_order_id, price_ticks,"
     " quantity_lots, open_lots, filled_lots, filled_quote, fee, status, created_ms, updated_ms,"
-    " position"
+    " position, reason"
 )
 
 
@@ -46,6 +46,7 @@ class _Order(msgspec.Struct):
     created_ms: int
     updated_ms: int
     position: int
+    reason: str
 
     def touch(self, position: int, time_ms: int) -> None:
         self.position = position
@@ -63,7 +64,7 @@ class Orders:
             price_ticks INTEGER NOT NULL, quantity_lots INTEGER NOT NULL,
             open_lots INTEGER NOT NULL, filled_lots INTEGER NOT NULL, filled_quote TEXT NOT NULL,
             fee TEXT NOT NULL, status TEXT NOT NULL, created_ms INTEGER NOT NULL,
-            updated_ms INTEGER NOT NULL, position INTEGER NOT NULL);
+            updated_ms INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL);
         CREATE INDEX orders_by_account ON orders (account, id);
         CREATE INDEX orders_open ON orders (account, id) WHERE open_lots > 0;
         CREATE INDEX orders_by_client_id ON orders (account, client_order_id, id)
@@ -86,7 +87,7 @@ class Orders:
 
     def flush(self, db: sqlite3.Connection) -> None:
         db.executemany(
-            f"INSERT OR REPLACE INTO orders ({_COLUMNS}) VALUES ({', '.join('?' * 18)})",
+            f"INSERT OR REPLACE INTO orders ({_COLUMNS}) VALUES ({', '.join('?' * 19)})",
             [_to_row(order) for order in self._changed.values()],
         )
         self._changed.clear()
@@ -111,6 +112,7 @@ class Orders:
             event.time_ms,
             event.time_ms,
             position,
+            "",
         )
         self._open[order.id] = self._changed[order.id] = order
 
@@ -145,7 +147,7 @@ class Orders:
     def _cancelled(self, position: int, event: OrderCancelled) -> None:
         order = self._changed[event.order_id] = self._open.pop(event.order_id)
         order.open_lots = 0
-        order.status = "expired" if event.reason == "expired" else "cancelled"
+        order.status, order.reason = "cancelled", event.reason
         order.touch(position, event.time_ms)
 
 
@@ -154,8 +156,9 @@ class OrderView(msgspec.Struct, frozen=True):
 
     quantity: as placed or last amended; open_quantity: still in the book. average_price: filled
     value by filled quantity, rounded half to even to the quote's decimals; empty before a fill.
-    fee: in fee_asset, what the order receives. status: open, partially_filled, filled, cancelled or
-    expired (what an immediate order left). position: of the last event about it.
+    fee: in fee_asset, what the order receives. status: open, partially_filled, filled, cancelled.
+    reason: why it was cancelled: requested, expired (what an immediate order left), self_trade.
+    position: of the last event about it.
     """
 
     id: int
@@ -178,6 +181,7 @@ class OrderView(msgspec.Struct, frozen=True):
     created_ms: int
     updated_ms: int
     position: int
+    reason: str = ""
 
 
 def read_order(
@@ -251,6 +255,7 @@ def _view(catalogue: Catalogue, row: tuple[Any, ...]) -> OrderView:
         order.created_ms,
         order.updated_ms,
         order.position,
+        order.reason,
     )
 
 

@@ -7,15 +7,17 @@ import msgspec
 from domain.units import format_units
 from projections.catalogue import Catalogue
 from projections.depth import read_depth
+from projections.trades import read_trades
 
 WINDOW_MS = 24 * 60 * 60 * 1000
 _MINUTE_MS = 60 * 1000
 
 
 class TickerView(msgspec.Struct, frozen=True):
-    """The last 24 hours up to now_ms (ms UTC). Decimal strings; empty where there is none.
+    """The 24 hours up to close_ms, that of the log's last event. Decimal strings, empty for none.
 
-    change_percent: of last against open, two decimals, rounded toward zero.
+    last: of the last trade, however long ago. change: from open to last, change_percent: the same
+    with two decimals, rounded toward zero; both empty when nothing traded in the 24 hours.
     """
 
     market: str
@@ -33,6 +35,7 @@ class TickerView(msgspec.Struct, frozen=True):
     bid_quantity: str
     ask: str
     ask_quantity: str
+    change: str = ""
 
 
 class _Window(msgspec.Struct):
@@ -65,9 +68,15 @@ def read_ticker(
     bid = depth.bids[0] if depth.bids else ("", "", 0)
     ask = depth.asks[0] if depth.asks else ("", "", 0)
     quote_asset = catalogue.markets[market].quote_asset
-    first, high, low, last = (
+    first, high, low, last, change = (
         catalogue.price(market, ticks) if window.trades else ""
-        for ticks in (window.open, window.high, window.low, window.close)
+        for ticks in (
+            window.open,
+            window.high,
+            window.low,
+            window.close,
+            window.close - window.open,
+        )
     )
     return TickerView(
         market,
@@ -76,7 +85,7 @@ def read_ticker(
         first,
         high,
         low,
-        last,
+        last or _last_price(db, catalogue, market),
         _percent(window),
         catalogue.quantity(market, window.volume),
         catalogue.amount(quote_asset, window.quote_volume),
@@ -85,7 +94,13 @@ def read_ticker(
         bid[1],
         ask[0],
         ask[1],
+        change,
     )
+
+
+def _last_price(db: sqlite3.Connection, catalogue: Catalogue, market: str) -> str:
+    trades = read_trades(db, catalogue, market, None, 1).items
+    return trades[0].price if trades else ""
 
 
 def _window(db: sqlite3.Connection, market: str, start_ms: int) -> _Window:

@@ -99,3 +99,13 @@ def test_a_bad_line_leaves_no_exchange_behind(flow: Path, tmp_path: Path) -> Non
 def test_a_directory_in_use_is_refused(flow: Path, tmp_path: Path) -> None:
     with pytest.raises(FlowError, match="not empty"):
         run_flow(flow, tmp_path, STEPS)
+
+
+def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:
+    guide = Path(__file__).resolve().parents[2] / "docs" / "flow-format.md"
+    example = guide.read_text(encoding="utf-8").partition("```csv\n")[2].partition("```")[0]
+    path = tmp_path / "flow.csv"
+    path.write_text(example, encoding="utf-8")
+    report = run_flow(path, tmp_path / "data", STEPS)
+    assert report.same
+    assert (report.commands, report.trades) == (5, 1)

@@ -1,0 +1,237 @@
+"""Views are swapped under those who read them, and never go on from where they should not."""
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from domain.events import AccountOpened, AssetListed, DepositCredited, Event, WriterStarted
+from eventstore.memory import open_memory
+from eventstore.store import Log
+from projections.files import RebuildRunning, ViewFiles
+from projections.runner import ProjectionRunner, catch_up, rebuild
+from projections.view_set import ViewsBroken, ViewSet
+from projections.views import Views, ViewsMissing, compare
+
+T = 1_700_000_000_000
+
+
+def opening(account: str = "ann") -> list[Event]:
+    return [AssetListed(T, "BTC", 8), AccountOpened(T, account), deposit(0, account)]
+
+
+def deposit(number: int, account: str = "ann") -> Event:
+    return DepositCredited(T + number, account, "BTC", 100_000_000, f"d{number}")
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    with open_memory() as store:
+        store.log.append(opening(), T)
+        yield store.log
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Iterator[Views]:
+    reader = Views(tmp_path)
+    yield reader
+    reader.close()
+
+
+def add_deposits(log: Log, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        log.append([deposit(number)], T + number)
+
+
+def free(views: Views) -> str:
+    return views.balances("ann")[0].free
+
+
+def test_a_failed_batch_leaves_nothing_behind_for_the_next_try(
+    log: Log, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up(log, tmp_path)
+    add_deposits(log, 1, 3)
+    runner = ProjectionRunner(log, tmp_path)
+    move = ViewSet._move_checkpoint
+    monkeypatch.setattr(ViewSet, "_move_checkpoint", _fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        runner.run_once()
+    assert (free(views), views.position()) == ("1.00000000", 3)
+    monkeypatch.setattr(ViewSet, "_move_checkpoint", move)
+    assert runner.run_once() == 3
+    runner.stop()
+    assert (free(views), views.position()) == ("4.00000000", 6)
+
+
+def _fail(*_: object) -> None:
+    raise OSError("the disk is full")
+
+
+def test_a_runner_that_cannot_go_on_says_so_and_skips_nothing(
+    log: Log, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up(log, tmp_path)
+    runner = ProjectionRunner(log, tmp_path)
+    runner.start()
+    monkeypatch.setattr(ViewSet, "_move_checkpoint", _fail)
+    add_deposits(log, 1, 2)
+    assert not runner.wait_for(5, timeout_s=20)
+    assert isinstance(runner.failed, OSError)
+    assert (runner.position, views.position()) == (3, 3)
+    runner.stop()
+
+
+def test_views_of_another_log_are_refused(tmp_path: Path, log: Log) -> None:
+    catch_up(log, tmp_path)
+    with open_memory() as other:
+        # As long as the first, and longer: only the seal tells them apart.
+        other.log.append(opening("bob"), T)
+        other.log.append([WriterStarted(T, "w")], T)
+        with pytest.raises(ViewsBroken, match="another log"):
+            catch_up(other.log, tmp_path)
+
+
+def test_a_commit_of_another_log_is_not_folded(tmp_path: Path, log: Log) -> None:
+    views = ViewSet.create(tmp_path / "views.db")
+    views.fold(log.read(0))
+    with open_memory() as other:
+        other.log.append(opening("bob"), T)
+        other.log.append([deposit(1, "bob")], T)
+        with pytest.raises(ViewsBroken, match="the views are at event 3"):
+            views.fold(other.log.read(1))
+    views.close()
+
+
+def test_readers_never_go_back_in_time_while_views_are_rebuilt_again_and_again(
+    log: Log, views: Views, tmp_path: Path
+) -> None:
+    runner = ProjectionRunner(log, tmp_path)
+    runner.start()
+    seen: list[tuple[int, int]] = []
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            promised = runner.position
+            seen.append((promised, views.position()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for round_ in range(8):
+        add_deposits(log, 20 * round_ + 1, 20 * round_ + 20)
+        rebuild(log, tmp_path)
+    assert runner.wait_for(163, timeout_s=20)
+    over.set()
+    reader.join()
+    runner.stop()
+    assert runner.failed is None
+    assert all(shown >= promised for promised, shown in seen)
+    assert all(later >= earlier for (_, earlier), (_, later) in pairwise(seen))
+    assert (free(views), views.position()) == ("161.00000000", 163)
+
+
+def test_followed_views_equal_views_rebuilt_from_zero(
+    log: Log, views: Views, tmp_path: Path
+) -> None:
+    for number in range(1, 6):
+        add_deposits(log, number, number)
+        catch_up(log, tmp_path)
+    rebuild(log, tmp_path / "anew")
+    anew = Views(tmp_path / "anew")
+    assert compare(views, anew) == []
+    add_deposits(log, 6, 6)
+    catch_up(log, tmp_path / "anew")
+    assert compare(views, anew) == ["balances", "checkpoint", "deposits", "events", "statement"]
+    anew.close()
+
+
+def test_only_one_rebuild_runs_at_a_time(log: Log, tmp_path: Path) -> None:
+    with ViewFiles(tmp_path).building(), pytest.raises(RebuildRunning):
+        rebuild(log, tmp_path)
+    assert rebuild(log, tmp_path) == 3
+
+
+def test_one_set_before_the_current_one_is_kept_and_failed_attempts_are_removed(
+    log: Log, tmp_path: Path
+) -> None:
+    for _ in range(4):
+        rebuild(log, tmp_path)
+    ViewSet.create(ViewFiles(tmp_path).next()).close()
+    assert _sets(tmp_path) == ["views-3.db", "views-4.db", "views-5.db"]
+    rebuild(log, tmp_path)
+    assert _sets(tmp_path) == ["views-4.db", "views-5.db"]
+
+
+def _sets(directory: Path) -> list[str]:
+    return sorted(path.name for path in (directory / "views").glob("*.db"))
+
+
+def test_a_rebuild_that_fails_leaves_the_live_views_alone(
+    log: Log, views: Views, tmp_path: Path
+) -> None:
+    catch_up(log, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(log, tmp_path, _interrupt)
+    assert free(views) == "1.00000000"
+    assert ViewFiles(tmp_path).current() == tmp_path / "views" / "views-1.db"
+
+
+def _interrupt(position: int, last: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_views_that_were_deleted_are_built_again(log: Log, views: Views, tmp_path: Path) -> None:
+    catch_up(log, tmp_path)
+    current = ViewFiles(tmp_path).current()
+    assert current is not None
+    current.unlink()
+    assert views.position() == 0
+    with pytest.raises(ViewsMissing):
+        views.balances("ann")
+    catch_up(log, tmp_path)
+    assert free(views) == "1.00000000"
+
+
+def test_views_of_another_version_are_not_read(
+    log: Log, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up(log, tmp_path)
+    monkeypatch.setattr("projections.views.VIEWS_VERSION", 999)
+    with pytest.raises(ViewsMissing, match="not 999"):
+        views.balances("ann")
+
+
+def test_views_can_be_read_from_many_threads(log: Log, views: Views, tmp_path: Path) -> None:
+    catch_up(log, tmp_path)
+    found: list[str] = []
+
+    def read() -> None:
+        for _ in range(50):
+            found.append(free(views))
+
+    _in_threads(read, 6)
+    assert found == ["1.00000000"] * 300
+
+
+def _in_threads(what: Callable[[], None], count: int) -> None:
+    threads = [threading.Thread(target=what) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_amounts_beyond_64_bits_are_exact(views: Views, tmp_path: Path) -> None:
+    huge = 2**63 - 1
+    with open_memory() as store:
+        events = opening()[:2]
+        events += [DepositCredited(T, "ann", "BTC", huge, f"d{number}") for number in range(3)]
+        store.log.append(events, T)
+        catch_up(store.log, tmp_path)
+        store.log.append([DepositCredited(T, "ann", "BTC", huge, "d4")], T)
+        catch_up(store.log, tmp_path)
+    assert free(views).replace(".", "") == str(4 * huge)
+    assert views.statement("ann").items[0].free_after == free(views)
