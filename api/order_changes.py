@@ -148,12 +148,15 @@ async def _market_of(
     Raises: UnknownOrder: the account never had it, or it is not in the view yet.
     """
     exchange = gateway.exchange
-    if order_id:
-        open_order = exchange.orders.get(order_id)
-    else:
-        owner = exchange.accounts.get(account)
-        open_order = None if owner is None else owner.client_orders.get(client_order_id)
-    if open_order is not None and open_order.account == account:
+    owner = exchange.accounts.get(account)
+    open_order = None
+    if owner is not None:
+        open_order = (
+            owner.open_orders.get(order_id)
+            if order_id
+            else owner.client_orders.get(client_order_id)
+        )
+    if open_order is not None:
         return exchange.markets[open_order.market]
     closed, _ = await gateway.query(
         lambda views: views.order(

@@ -214,7 +214,7 @@ def _any_order(exchange: Exchange, market: Market) -> Order:
     )  # fmt: skip
     copied = load(dump(exchange))
     copied.apply_all(handle(copied, order)[0])
-    return next(iter(copied.orders.values()))
+    return next(copied.open_orders())
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from commands.list_market import ListMarket
 from commands.open_account import OpenAccount
 from commands.place_order import PlaceOrder
 from commands.registry import decide
+from domain.events import OrderPlaced
 from domain.exchange import Exchange
 from domain.units import UNITS_MAX
 
@@ -48,7 +49,7 @@ def w1(commands: int = W1_COMMANDS) -> Workload:
     random = Random(SEED)
     opening = _opening(W1_ACCOUNTS, tick_size="0.01", lot_size="0.001")
     exchange = _run(opening)
-    live: list[int] = []
+    live: list[OrderPlaced] = []
     mid_ticks = 100_000
     measured: list[Command] = []
     while len(measured) < commands:
@@ -59,8 +60,9 @@ def w1(commands: int = W1_COMMANDS) -> Workload:
             command = _cancel_one(random, exchange, live, len(measured))
         if command is None:
             command = _order(random, mid_ticks, marketable=chance > 0.9, number=len(measured))
-            live.append(exchange.next_order_id)
-        exchange.apply_all(decide(exchange, command))
+        events = decide(exchange, command)
+        live += [event for event in events[:1] if isinstance(event, OrderPlaced)]
+        exchange.apply_all(events)
         measured.append(command)
     return Workload("W1", opening, measured)
 
@@ -79,16 +81,16 @@ def _order(random: Random, mid_ticks: int, *, marketable: bool, number: int) -> 
 
 
 def _cancel_one(
-    random: Random, exchange: Exchange, live: list[int], number: int
+    random: Random, exchange: Exchange, live: list[OrderPlaced], number: int
 ) -> CancelOrder | None:
     """Return a cancel of a random live order; None when the one drawn has traded since."""
     index = random.randrange(len(live))
     live[index], live[-1] = live[-1], live[index]
-    order = exchange.orders.get(live.pop())
-    if order is None:
+    placed = live.pop()
+    if placed.order_id not in exchange.accounts[placed.account].open_orders:
         return None
     return CancelOrder(
-        time_ms=START_MS + number // 100, account=order.account, order_id=order.order_id
+        time_ms=START_MS + number // 100, account=placed.account, order_id=placed.order_id
     )
 
 

@@ -5,7 +5,7 @@ exchange is the live one.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from domain.events import (
@@ -53,7 +53,6 @@ class Exchange:
         "markets",
         "next_order_id",
         "next_withdrawal_id",
-        "orders",
         "position",
         "time_ms",
         "withdrawals",
@@ -69,7 +68,6 @@ class Exchange:
         self.assets: dict[str, Asset] = {}
         self.markets: dict[str, Market] = {}
         self.accounts: dict[str, Account] = {FEES: Account(FEES)}
-        self.orders: dict[int, Order] = {}
         self.deposits: dict[str, DepositCredited] = {}
         self.withdrawals: dict[int, Withdrawal] = {}
         self.answers: dict[str, Answers] = {}
@@ -89,6 +87,11 @@ class Exchange:
         if events:
             self.time_ms = events[-1].time_ms
             self.position += len(events)
+
+    def open_orders(self) -> Iterator[Order]:
+        """Yield every open order, account by account."""
+        for account in self.accounts.values():
+            yield from account.open_orders.values()
 
     def answer(self, scope: str, key: str) -> RequestAnswered | None:
         """Return what became of the command with this idempotency key, if it is remembered."""
@@ -137,7 +140,6 @@ class Exchange:
             account.balances.get(market.base_asset) or account.balance(market.base_asset),
             account.balances.get(market.quote_asset) or account.balance(market.quote_asset),
         )
-        self.orders[event.order_id] = order
         account.open_orders[event.order_id] = order
         if event.client_order_id:
             account.client_orders[event.client_order_id] = order
@@ -156,8 +158,10 @@ class Exchange:
 
     def _trade_executed(self, event: TradeExecuted) -> None:
         market = self.markets[event.market]
-        maker = self.orders[event.maker_order_id]
-        taker = self.orders[event.taker_order_id]
+        maker_account = self.accounts[event.maker_account]
+        taker_account = self.accounts[event.taker_account]
+        maker = maker_account.open_orders[event.maker_order_id]
+        taker = taker_account.open_orders[event.taker_order_id]
         lots = event.quantity_lots
         if event.taker_side == BUY:
             buyer, seller = taker, maker
@@ -169,7 +173,8 @@ class Exchange:
         unheld = quote_amount + event.released
         buyer.hold -= unheld
         buyer.quote.held -= unheld
-        buyer.quote.free += event.released
+        if event.released:
+            buyer.quote.free += event.released
         buyer.base.free += base_amount - buyer_fee
         seller.hold -= base_amount
         seller.base.held -= base_amount
@@ -181,13 +186,14 @@ class Exchange:
         maker.quantity_lots -= lots
         if not maker.quantity_lots:
             (market.bids if maker.side == BUY else market.asks).remove(maker)
-            self._close(maker)
+            maker_account.close(maker)
         taker.quantity_lots -= lots
         if not taker.quantity_lots:
-            self._close(taker)
+            taker_account.close(taker)
 
     def _order_cancelled(self, event: OrderCancelled) -> None:
-        order = self.orders[event.order_id]
+        account = self.accounts[event.account]
+        order = account.open_orders[event.order_id]
         if event.in_book:
             market = self.markets[event.market]
             (market.bids if order.side == BUY else market.asks).remove(order)
@@ -195,10 +201,10 @@ class Exchange:
         paying.held -= event.released
         paying.free += event.released
         order.hold -= event.released
-        self._close(order)
+        account.close(order)
 
     def _order_amended(self, event: OrderAmended) -> None:
-        order = self.orders[event.order_id]
+        order = self.accounts[event.account].open_orders[event.order_id]
         side = self.markets[event.market].side(order.side)
         paying = order.quote if order.side == BUY else order.base
         more = event.hold - event.old_hold
@@ -214,23 +220,17 @@ class Exchange:
             side.add(order)
 
     def _self_trade_prevented(self, event: SelfTradePrevented) -> None:
+        orders = self.accounts[event.account].open_orders
         for order_id, released in (
             (event.maker_order_id, event.maker_released),
             (event.taker_order_id, event.taker_released),
         ):
-            order = self.orders[order_id]
+            order = orders[order_id]
             paying = order.quote if order.side == BUY else order.base
             paying.held -= released
             paying.free += released
             order.hold -= released
             order.quantity_lots -= event.quantity_lots
-
-    def _close(self, order: Order) -> None:
-        account = self.accounts[order.account]
-        del self.orders[order.order_id]
-        del account.open_orders[order.order_id]
-        if order.client_order_id:
-            del account.client_orders[order.client_order_id]
 
     # What operators do.
 

@@ -35,7 +35,7 @@ def _check_conservation(exchange: Exchange) -> None:
 def _check_holds(exchange: Exchange) -> None:
     """What is held equals, account by account, what open orders and withdrawals need."""
     needed: dict[tuple[str, str], int] = {}
-    for order in exchange.orders.values():
+    for order in exchange.open_orders():
         market = exchange.markets[order.market]
         need = market.hold_for(order.side, order.price_ticks, order.quantity_lots)
         if order.hold != need or order.quantity_lots <= 0:
@@ -66,6 +66,6 @@ def _check_book(exchange: Exchange, market: Market) -> None:
         for _, orders in side.levels_best_first()
         for order in orders
     }
-    is_open = {each.order_id for each in exchange.orders.values() if each.market == market.symbol}
+    is_open = {each.order_id for each in exchange.open_orders() if each.market == market.symbol}
     if in_book != is_open:
         raise AssertionError(f"{market.symbol}: book and open orders differ: {in_book ^ is_open}")

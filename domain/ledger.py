@@ -57,6 +57,12 @@ class Account:
             balance = self.balances[asset] = Balance()
         return balance
 
+    def close(self, order: Order) -> None:
+        """Forget an order that is no longer open: `apply` only."""
+        del self.open_orders[order.order_id]
+        if order.client_order_id:
+            del self.client_orders[order.client_order_id]
+
     def free(self, asset: str) -> int:
         """Return the free units of an asset; changes nothing."""
         balance = self.balances.get(asset)

@@ -183,7 +183,6 @@ def _load_market(exchange: Exchange, dumped: _Market) -> None:
 
 def _load_open_orders(exchange: Exchange) -> None:
     """Put open orders in the order they were placed: cancel-all goes through them so."""
-    exchange.orders = dict(sorted(exchange.orders.items()))
     for account in exchange.accounts.values():
         account.open_orders = dict(sorted(account.open_orders.items()))
         account.client_orders = {

@@ -36,7 +36,9 @@ class _Candle(msgspec.Struct):
 class Candles:
     """The candle that is being made, for each market and interval, stays in memory.
 
-    Trades come in order of time, once, so a candle never changes after a later one began.
+    Trades come in order of time, once, so a candle never changes after a later one began. A batch
+    is folded into seconds first, and those into all intervals when it is written: under load a
+    second holds many trades.
     """
 
     schema = """
@@ -51,7 +53,7 @@ class Candles:
 
     def __init__(self, db: sqlite3.Connection, markets: list[str]) -> None:
         self._live: dict[str, list[_Candle]] = {}
-        self._changed: dict[tuple[str, str, int], _Candle] = {}
+        self._seconds: dict[tuple[str, int], _Candle] = {}
         for market in markets:
             live = [_last(db, market, interval) for interval in INTERVALS]
             if live[0] is not None:
@@ -61,22 +63,36 @@ class Candles:
         return {TradeExecuted: self._executed}
 
     def flush(self, db: sqlite3.Connection) -> None:
+        changed: dict[tuple[str, str, int], _Candle] = {}
+        for second in self._seconds.values():
+            for candle in self._merge(second):
+                changed[candle.market, candle.interval, candle.open_ms] = candle
         db.executemany(
             f"INSERT OR REPLACE INTO candles VALUES ({', '.join('?' * 13)})",
-            [_to_row(candle) for candle in self._changed.values()],
+            [_to_row(candle) for candle in changed.values()],
         )
-        self._changed.clear()
+        self._seconds.clear()
 
     def _executed(self, _: int, event: TradeExecuted) -> None:
-        live = self._live.get(event.market)
+        key = (event.market, event.time_ms // 1000)
+        second = self._seconds.get(key)
+        if second is None:
+            price = event.price_ticks
+            second = self._seconds[key] = _empty(event.market, "1s", event.time_ms, price)
+        _add(second, event)
+
+    def _merge(self, second: _Candle) -> list[_Candle]:
+        """Return the candle of each interval, with the trades of one second of this batch."""
+        market, price = second.market, second.open
+        live = self._live.get(market)
         if live is None:
-            live = self._live[event.market] = [_first(interval, event) for interval in INTERVALS]
+            live = [_empty(market, interval, second.open_ms, price) for interval in INTERVALS]
+            self._live[market] = live
         for index, interval in enumerate(INTERVALS):
-            candle = live[index]
-            if event.time_ms >= candle.close_ms:
-                candle = live[index] = _first(interval, event)
-            _add(candle, event)
-            self._changed[event.market, interval, candle.open_ms] = candle
+            if second.open_ms >= live[index].close_ms:
+                live[index] = _empty(market, interval, second.open_ms, price)
+            _join(live[index], second)
+        return live
 
 
 def _last(
@@ -91,12 +107,11 @@ def _last(
     return None if row is None else _from_row(row)
 
 
-def _first(interval: str, event: TradeExecuted) -> _Candle:
-    """Return the empty candle that a trade begins."""
-    begin = open_time_ms(interval, event.time_ms)
+def _empty(market: str, interval: str, time_ms: int, price: int) -> _Candle:
+    """Return the candle, without trades yet, that a trade at a time and price begins."""
+    begin = open_time_ms(interval, time_ms)
     end = next_open_ms(interval, begin)
-    price = event.price_ticks
-    return _Candle(event.market, interval, begin, end, price, price, price, price, 0, 0, 0, 0, 0)
+    return _Candle(market, interval, begin, end, price, price, price, price, 0, 0, 0, 0, 0)
 
 
 def _add(candle: _Candle, event: TradeExecuted) -> None:
@@ -110,6 +125,17 @@ def _add(candle: _Candle, event: TradeExecuted) -> None:
     if event.taker_side == BUY:
         candle.taker_buy_volume += event.quantity_lots
         candle.taker_buy_quote_volume += event.quote_amount
+
+
+def _join(candle: _Candle, later: _Candle) -> None:
+    candle.high = max(candle.high, later.high)
+    candle.low = min(candle.low, later.low)
+    candle.close = later.close
+    candle.volume += later.volume
+    candle.quote_volume += later.quote_volume
+    candle.trades += later.trades
+    candle.taker_buy_volume += later.taker_buy_volume
+    candle.taker_buy_quote_volume += later.taker_buy_quote_volume
 
 
 class CandleView(msgspec.Struct, frozen=True):
@@ -201,10 +227,9 @@ def _flat(before: _Candle, start_ms: int, end_ms: int) -> Iterator[_Candle]:
         if open_ms < start_ms:
             open_ms = next_open_ms(interval, open_ms)
     while open_ms <= end_ms:
-        close_ms = next_open_ms(interval, open_ms)
-        prices = (price, price, price, price)
-        yield _Candle(before.market, interval, open_ms, close_ms, *prices, 0, 0, 0, 0, 0)
-        open_ms = close_ms
+        flat = _empty(before.market, interval, open_ms, price)
+        yield flat
+        open_ms = flat.close_ms
 
 
 def _from_row(row: tuple[Any, ...]) -> _Candle:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
     views.close()
 
 
-def at(minutes: int) -> dict[str, int]:
+def at(minutes: int) -> dict[str, Any]:
     return {"time_ms": NOW_MS // DAY_MS * DAY_MS + DAY_MS + minutes * MINUTE_MS}
 
 
@@ -121,27 +122,27 @@ def test_pages_of_own_trades_statement_and_events_join_without_gap_or_repeat(pla
         *(place("alice", BUY, 90 + n, 1) for n in range(4)),
         *(place("bob", SELL, 93 - n, 1) for n in range(4)),
     )
-    for name, ids in (
-        ("own", lambda after: _ids(views.account_trades("alice", after=after, limit=4))),
-        ("statement", lambda after: _ids(views.statement("alice", after=after, limit=4))),
-        ("of an asset", lambda after: _ids(views.statement("bob", "BTC", after=after, limit=4))),
-        ("events", lambda after: _ids(views.events(account="bob", after=after, limit=4))),
-        ("orders", lambda after: _ids(views.order_history("alice", after=after, limit=4))),
-    ):
-        joined, after = [], None
-        while True:
-            items, after = ids(after)
-            joined += items
-            if after is None:
-                break
-        descending = name != "events"
-        assert joined == sorted(set(joined), reverse=descending), name
+    lists: dict[str, Callable[[int | None], Page[Any]]] = {
+        "own": lambda after: views.account_trades("alice", after=after, limit=4),
+        "statement": lambda after: views.statement("alice", after=after, limit=4),
+        "of an asset": lambda after: views.statement("bob", "BTC", after=after, limit=4),
+        "events": lambda after: views.events(account="bob", after=after, limit=4),
+        "orders": lambda after: views.order_history("alice", after=after, limit=4),
+    }
+    for name, ask in lists.items():
+        joined = list(_walk(ask))
+        assert joined == sorted(set(joined), reverse=name != "events"), name
         assert len(joined) >= 13, name
 
 
-def _ids(page: Page) -> tuple[list[int], int | None]:  # type: ignore[type-arg]  # of any items
-    assert len(page.items) <= 4
-    return [item.id for item in page.items], page.next
+def _walk(ask: Callable[[int | None], Page[Any]]) -> Iterator[int]:
+    found = ask(None)
+    while True:
+        assert len(found.items) <= 4
+        yield from (item.id for item in found.items)
+        if found.next is None:
+            return
+        found = ask(found.next)
 
 
 def test_events_are_found_by_what_they_are_about(play: Play) -> None:
