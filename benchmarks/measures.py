@@ -92,8 +92,8 @@ def _match_one(
                 del resting[maker.order_id]
     if left and command.time_in_force == "gtc":
         order = resting[order_id] = Order(
-            order_id, command.account, market.symbol, side, price_ticks, left, 0, "",
-            template.placed, template.base, template.quote,
+            order_id, command.account, side, price_ticks, left, 0, template.placed, template.base,
+            template.quote,
         )  # fmt: skip
         market.side(side).add(order)
 

@@ -29,7 +29,7 @@ from domain.events import (
     TimeInForce,
 )
 from domain.exchange import Exchange
-from domain.ledger import Account
+from domain.ledger import FEES, Account
 from domain.market import Market
 from domain.matching import Match, Taker, end_of_taker, match
 from domain.units import BUY, SELL, UNITS_MAX, Side
@@ -70,8 +70,11 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:
     fill-or-kill, liquidity, minimum value, funds.
     Raises: a `Rejected` of each of these; nothing was recorded.
     """
-    market = exchange.markets.get(command.market) or require_market(exchange, command.market)
-    account = require_account(exchange, command.account)
+    market = exchange.markets.get(command.market)
+    account = exchange.accounts.get(command.account)
+    if market is None or account is None or account.account_id == FEES:
+        market = require_market(exchange, command.market)
+        account = require_account(exchange, command.account)
     if command.client_order_id and _is_repeat(account, command):
         return []
     if market.status != "open":
@@ -80,22 +83,49 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:
     if command.type == "market":
         _check_market_order(market, command)
         return _take(exchange, market, account, command, hold=0)
+    return _decide_limit(exchange, market, account, command)
+
+
+def _decide_limit(
+    exchange: Exchange, market: Market, account: Account, command: PlaceOrder
+) -> list[Event]:
+    """A limit order. One that waits in the book, the most common of all, is made right here."""
     lots, price_ticks = command.quantity_lots, command.price_ticks
     if lots <= 0 or price_ticks <= 0:
         raise NotPositive("price and quantity: must be greater than zero")
-    notional, base_amount = require_bookable(market, price_ticks, lots)
+    hold, base_amount = require_bookable(market, price_ticks, lots)
     if len(account.open_orders) >= OPEN_ORDERS_MAX:
         raise TooManyOrders(f"At most {OPEN_ORDERS_MAX} open orders")
     if command.side == BUY:
-        hold, meets = notional, market.asks.best_key >= -price_ticks
+        asset, meets = market.quote_asset, market.asks.best_key >= -price_ticks
     else:
-        hold, meets = base_amount, market.bids.best_key >= price_ticks
-    if meets:
-        if command.post_only:
-            raise WouldTrade
-    elif command.time_in_force == "gtc":
-        return [_rest(exchange, market, account, command, hold)]
-    return _take(exchange, market, account, command, hold=hold)
+        hold, asset = base_amount, market.base_asset
+        meets = market.bids.best_key >= price_ticks
+    if meets and command.post_only:
+        raise WouldTrade
+    if meets or command.time_in_force != "gtc":
+        return _take(exchange, market, account, command, hold=hold)
+    balance = account.balances.get(asset)
+    if balance is None or balance.free < hold:
+        raise InsufficientFunds(f"The free {asset} does not cover the order")
+    return [
+        OrderPlaced(
+            command.time_ms if command.time_ms > exchange.time_ms else exchange.time_ms,
+            command.market,
+            exchange.next_order_id,
+            command.account,
+            command.side,
+            "limit",
+            "gtc",
+            price_ticks,
+            lots,
+            hold,
+            lots,
+            command.client_order_id,
+            0,
+            command.post_only,
+        )
+    ]
 
 
 def _is_repeat(account: Account, command: PlaceOrder) -> bool:
@@ -161,30 +191,6 @@ def require_bookable(market: Market, price_ticks: int, lots: int) -> tuple[int, 
     if notional < market.min_notional:
         raise BelowMinimum
     return notional, base_amount
-
-
-def _rest(
-    exchange: Exchange, market: Market, account: Account, command: PlaceOrder, hold: int
-) -> OrderPlaced:
-    """The most common case, kept short: a limit order that meets nothing and waits in the book."""
-    _require_funds(market, account, command, hold)
-    lots = command.quantity_lots
-    return OrderPlaced(
-        command.time_ms if command.time_ms > exchange.time_ms else exchange.time_ms,
-        command.market,
-        exchange.next_order_id,
-        command.account,
-        command.side,
-        "limit",
-        "gtc",
-        command.price_ticks,
-        lots,
-        hold,
-        lots,
-        command.client_order_id,
-        0,
-        command.post_only,
-    )
 
 
 def _take(

@@ -127,18 +127,17 @@ class Exchange:
         """Register an order as placed and return it; moves no funds, touches no book."""
         market = self.markets[event.market]
         account = self.accounts[event.account]
+        balances = account.balances
         order = Order(
             event.order_id,
             event.account,
-            event.market,
             event.side,
             event.price_ticks,
             event.quantity_lots,
             event.hold,
-            event.client_order_id,
             event,
-            account.balances.get(market.base_asset) or account.balance(market.base_asset),
-            account.balances.get(market.quote_asset) or account.balance(market.quote_asset),
+            balances.get(market.base_asset) or account.balance(market.base_asset),
+            balances.get(market.quote_asset) or account.balance(market.quote_asset),
         )
         account.open_orders[event.order_id] = order
         if event.client_order_id:
@@ -148,13 +147,15 @@ class Exchange:
     def _order_placed(self, event: OrderPlaced) -> None:
         order = self.open_order(event)
         self.next_order_id = event.order_id + 1
-        paying = order.quote if event.side == BUY else order.base
-        paying.free -= event.hold
-        paying.held += event.hold
+        hold = event.hold
+        buying = event.side == BUY
+        paying = order.quote if buying else order.base
+        paying.free -= hold
+        paying.held += hold
         if event.resting_lots:
             # Already now, though its trades come next: they only ever touch the other side.
             market = self.markets[event.market]
-            (market.bids if event.side == BUY else market.asks).add(order)
+            (market.bids if buying else market.asks).add(order)
 
     def _trade_executed(self, event: TradeExecuted) -> None:
         market = self.markets[event.market]

@@ -60,8 +60,8 @@ class Account:
     def close(self, order: Order) -> None:
         """Forget an order that is no longer open: `apply` only."""
         del self.open_orders[order.order_id]
-        if order.client_order_id:
-            del self.client_orders[order.client_order_id]
+        if order.placed.client_order_id:
+            del self.client_orders[order.placed.client_order_id]
 
     def free(self, asset: str) -> int:
         """Return the free units of an asset; changes nothing."""

@@ -29,15 +29,21 @@ class Order(msgspec.Struct, gc=False):
 
     order_id: int
     account: str
-    market: str
     side: Side
     price_ticks: int
     quantity_lots: int
     hold: int
-    client_order_id: str
     placed: OrderPlaced
     base: Balance
     quote: Balance
+
+    @property
+    def market(self) -> str:
+        return self.placed.market
+
+    @property
+    def client_order_id(self) -> str:
+        return self.placed.client_order_id
 
 
 Level = OrderedDict[int, Order]
