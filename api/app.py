@@ -22,7 +22,7 @@ from api import (
     withdrawals,
 )
 from api.bodies import Guard
-from api.bootstrap import Foldex
+from api.bootstrap import Frontend
 from api.error_page import error_page
 from api.openapi import build_openapi
 from api.parameters import no_unknown_parameters
@@ -46,7 +46,7 @@ ROUTERS: Final = (
 )
 
 
-def create_app(foldex: Foldex) -> FastAPI:
+def create_app(foldex: Frontend) -> FastAPI:
     """Return the application that serves an exchange. Whoever started the exchange stops it."""
     app = FastAPI(
         title="Foldex",

@@ -1,25 +1,30 @@
-"""The bridge between the event loop and the engine's threads: a request never blocks the loop."""
+"""What a route needs of the exchange: commands to the engine, queries to the views, no blocking."""
 
 import asyncio
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from api.problems import NotReady, ViewBehind
+from api.engine_port import EnginePort, Result
+from api.engine_questions import (
+    AssetFacts,
+    FindAnswers,
+    FindAsset,
+    FindMarkets,
+    FindOpenOrder,
+    KeyAnswers,
+    MarketFacts,
+)
+from api.problems import ApiProblem, NotReady, ViewBehind
+from api.signatures import Signature
 from commands.command import Command
-from commands.engine import Engine
 from commands.errors import EngineError, OutcomeUnknown
 from commands.receipt import Receipt
 from commands.registry import Outcome
-from domain.errors import Rejected
-from domain.exchange import Exchange
-from projections.runner import ProjectionRunner
+from domain.errors import Rejected, UnknownAsset, UnknownMarket
 from projections.views import Views
 
 Answer = TypeVar("Answer")
-Result = list[Outcome] | EngineError
 
 POLL_S_MIN: Final = 0.001
 POLL_S_MAX: Final = 0.05
@@ -34,9 +39,8 @@ class Gateway:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EnginePort,
         views: Views,
-        runner: ProjectionRunner,
         *,
         clock_ms: Callable[[], int],
         command_timeout_s: float,
@@ -46,58 +50,102 @@ class Gateway:
         self.clock_ms = clock_ms
         self._engine = engine
         self._views = views
-        self._runner = runner
         self._command_timeout_s = command_timeout_s
         self._view_wait_s = view_wait_s
         self._threads = ThreadPoolExecutor(query_threads, thread_name_prefix="query")
         self._closed = False
-        self._completions = _Completions()
-        self._in_flight: Counter[tuple[str, str]] = Counter()
+        self._markets: dict[str, MarketFacts] = {}
+        self._assets: dict[str, AssetFacts] = {}
+        self._seen_position = 0
+        self._looking: asyncio.Task[int] | None = None
 
     @property
-    def exchange(self) -> Exchange:
-        """The engine's state. Only single dict lookups are safe from here."""
-        return self._engine.exchange
+    def position(self) -> int:
+        """The newest event position that the engine is known to have reached."""
+        return self._engine.position
 
-    def in_flight(self, scope: str, key: str) -> bool:
-        """Return whether a command with this idempotency key waits for its outcome."""
-        return (scope, key) in self._in_flight
+    @property
+    def queue_depth(self) -> int:
+        """Commands that wait to be decided."""
+        return self._engine.queue_depth
 
-    async def execute(self, command: Command) -> Receipt:
+    @property
+    def ready(self) -> bool:
+        """Whether commands are taken."""
+        return not self._closed and self._engine.ready
+
+    async def open(self) -> None:
+        """Begin, on the event loop that everything here is called from."""
+        await self._engine.open()
+
+    async def execute(self, command: Command, signature: Signature) -> Receipt:
         """Return the receipt of a command that is durable.
 
-        Raises: Rejected: it was refused and changed nothing; EngineError: as in `submit`.
+        Raises: Rejected: it was refused and changed nothing; what `submit` raises.
         """
-        outcome = (await self.submit([command], key=command.idempotency_key))[0]
+        key = command.idempotency_key
+        [outcome] = await self.submit([command], key=key, signature=signature)
         if isinstance(outcome, Rejected):
             raise outcome
         return outcome
 
-    async def submit(self, commands: Sequence[Command], *, key: str) -> list[Outcome]:
+    async def submit(
+        self, commands: Sequence[Command], *, key: str, signature: Signature
+    ) -> list[Outcome]:
         """Return one outcome for each command, in order. key: the caller's idempotency key.
 
-        Raises: NotReady: shutting down; Overloaded: nothing was recorded; OutcomeUnknown: no
-        answer in time; EngineError: the engine stopped or failed.
+        Raises: NotReady: no engine, or shutting down; SignatureReplayed; Overloaded: nothing was
+        recorded; OutcomeUnknown: no answer in time; EngineError: the engine stopped or failed.
         """
         if self._closed:
             raise NotReady
-        mine = (commands[0].scope, key)
-        answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._in_flight[mine] += 1
-        answered.add_done_callback(lambda _: self._landed(mine))
-        try:
-            self._engine.submit(commands, self._completions.callback(answered))
-        except EngineError:
-            answered.cancel()
-            raise
+        answered = self._engine.submit(commands, key=key, signature=signature)
         try:
             # Shielded: giving up waiting must not forget that the command is under way.
-            result = await asyncio.wait_for(asyncio.shield(answered), self._command_timeout_s)
+            result: Result = await asyncio.wait_for(
+                asyncio.shield(answered), self._command_timeout_s
+            )
         except TimeoutError as error:
             raise OutcomeUnknown from error
-        if isinstance(result, EngineError):
+        if isinstance(result, EngineError | ApiProblem):
             raise result
         return result
+
+    async def market(self, symbol: str) -> MarketFacts:
+        """Return what never changes about a listed market. Raises: UnknownMarket, NotReady."""
+        found = await self.markets([symbol])
+        if symbol not in found:
+            raise UnknownMarket(f"There is no market {symbol!r}")
+        return found[symbol]
+
+    async def markets(self, symbols: Collection[str]) -> dict[str, MarketFacts]:
+        """Return those of the markets that are listed, by symbol. Raises: NotReady."""
+        new = {symbol for symbol in symbols if symbol not in self._markets}
+        if new:
+            listed = await self._engine.ask(FindMarkets(sorted(new)))
+            self._markets.update((market.symbol, market) for market in listed)
+        known = self._markets
+        return {symbol: known[symbol] for symbol in symbols if symbol in known}
+
+    async def asset(self, code: str) -> AssetFacts:
+        """Return what never changes about a listed asset. Raises: UnknownAsset, NotReady."""
+        known = self._assets.get(code)
+        if known is None:
+            known = await self._engine.ask(FindAsset(code))
+            if known is None:
+                raise UnknownAsset(f"There is no asset {code!r}")
+            self._assets[code] = known
+        return known
+
+    async def market_of_open_order(
+        self, account: str, *, order_id: int = 0, client_order_id: str = ""
+    ) -> str:
+        """Return the symbol of an open order's market, "" for no such order. Raises: NotReady."""
+        return await self._engine.ask(FindOpenOrder(account, order_id, client_order_id))
+
+    async def answers(self, scope: str, key: str) -> KeyAnswers:
+        """Return what became of the commands with an idempotency key. Raises: NotReady."""
+        return await self._engine.ask(FindAnswers(scope, key))
 
     async def query(
         self, ask: Callable[[Views], Answer], *, min_position: int = 0
@@ -110,7 +158,16 @@ class Gateway:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._ask, ask)
 
-    def close(self) -> None:
+    async def view_position(self) -> int:
+        """Return the event position that the views have reached."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._views.position)
+
+    async def close(self) -> None:
+        """End what `open` began."""
+        await self._engine.close()
+
+    def stop(self) -> None:
         """Take no more commands and let running queries end."""
         self._closed = True
         self._threads.shutdown(wait=True)
@@ -124,42 +181,15 @@ class Gateway:
         loop = asyncio.get_running_loop()
         give_up_s = loop.time() + self._view_wait_s
         pause_s = POLL_S_MIN
-        while self._runner.position < position:
+        while self._seen_position < position and await self._look() < position:
             if loop.time() >= give_up_s:
-                raise ViewBehind(f"The view is at {self._runner.position}, not yet at {position}")
+                raise ViewBehind(f"The view is at {self._seen_position}, not yet at {position}")
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, POLL_S_MAX)
 
-    def _landed(self, mine: tuple[str, str]) -> None:
-        self._in_flight[mine] -= 1
-        if not self._in_flight[mine]:
-            del self._in_flight[mine]
-
-
-class _Completions:
-    """Brings what the engine's thread answers to the loop, waking it once for many answers."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[asyncio.Future[Result], Result]] = deque()
-
-    def callback(self, answered: asyncio.Future[Result]) -> Callable[[Result], None]:
-        """Return what the engine calls, on any thread, with the outcome."""
-        loop = answered.get_loop()
-
-        def done(result: Result) -> None:
-            with self._lock:
-                first = not self._waiting
-                self._waiting.append((answered, result))
-            if first and not loop.is_closed():
-                loop.call_soon_threadsafe(self._deliver)
-
-        return done
-
-    def _deliver(self) -> None:
-        with self._lock:
-            delivered = list(self._waiting)
-            self._waiting.clear()
-        for answered, result in delivered:
-            if not answered.done():
-                answered.set_result(result)
+    async def _look(self) -> int:
+        """Return where the views are. However many wait for them, only one look is under way."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self.view_position())
+        self._seen_position = max(self._seen_position, await asyncio.shield(self._looking))
+        return self._seen_position

@@ -37,14 +37,14 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 @documents(Time, example={"time_ms": 1793265600000})
 async def time(foldex: FoldexDep) -> Response:
     """Return the server's clock, to set the timestamps of signed requests by."""
-    return reply(Time(foldex.gateway.clock_ms()), foldex.engine.exchange.position)
+    return reply(Time(foldex.gateway.clock_ms()), foldex.gateway.position)
 
 
 @router.get("/health/live", summary="Liveness")
 @documents(Alive, example={"status": "alive"})
 async def live(foldex: FoldexDep) -> Response:
     """Answer as long as the process serves requests."""
-    return reply(Alive("alive"), foldex.engine.exchange.position)
+    return reply(Alive("alive"), foldex.gateway.position)
 
 
 @router.get("/health/ready", summary="Readiness")
@@ -59,8 +59,8 @@ async def ready(foldex: FoldexDep) -> Response:
         raise NotReady
     answer = Ready(
         status="ready",
-        position=foldex.engine.exchange.position,
-        view_position=foldex.runner.position,
-        queue=foldex.engine.queue_depth,
+        position=foldex.gateway.position,
+        view_position=await foldex.gateway.view_position(),
+        queue=foldex.gateway.queue_depth,
     )
     return reply(answer, answer.view_position)

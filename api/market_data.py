@@ -7,9 +7,8 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from api import examples
-from api.bootstrap import Foldex
+from api.bootstrap import Frontend
 from api.documents import documents
-from api.orders import market_named
 from api.parameters import POSITION_MAX, FoldexDep, Limit, MinPosition, PageDep
 from api.problems import ViewBehind
 from api.replies import reply
@@ -134,15 +133,19 @@ async def ticker(symbol: Symbol, foldex: FoldexDep, min_position: MinPosition = 
 
 
 async def _of_market(
-    foldex: Foldex, symbol: str, min_position: int, ask: Callable[[Views], Any]
+    foldex: Frontend, symbol: str, min_position: int, ask: Callable[[Views], Any]
 ) -> Response:
-    """Raises: UnknownMarket; ViewBehind: listed a moment ago, and not in the views yet."""
-    market_named(foldex.gateway.exchange, symbol)
+    """Raises: UnknownMarket; ViewBehind: listed a moment ago, and not in the views yet.
 
-    def ask_when_listed(views: Views) -> Any:
-        if views.market(symbol) is None:
-            raise ViewBehind(f"{symbol} is not in the views yet")
-        return ask(views)
+    The engine is asked only about markets that the views do not have.
+    """
+    gateway = foldex.gateway
 
-    found, position = await foldex.gateway.query(ask_when_listed, min_position=min_position)
-    return reply(found, position)
+    def ask_when_listed(views: Views) -> tuple[Any] | None:
+        return None if views.market(symbol) is None else (ask(views),)
+
+    answer, position = await gateway.query(ask_when_listed, min_position=min_position)
+    if answer is None:
+        await gateway.market(symbol)
+        raise ViewBehind(f"{symbol} is not in the views yet")
+    return reply(answer[0], position)

@@ -23,7 +23,7 @@ from api.parameters import (
 )
 from api.replies import Done, WithdrawalReceipt, done, reply, withdrawal_done
 from api.security import OPERATOR_SCOPE
-from api.withdrawals import StatusFilter, asset_named
+from api.withdrawals import StatusFilter
 from commands.credit_deposit import CreditDeposit
 from commands.list_asset import ListAsset
 from commands.list_market import ListMarket
@@ -158,7 +158,7 @@ async def open_account(
         idempotency_key=key,
         account=body.account,
     )
-    return done(await gateway.execute(command), status=201)
+    return done(await gateway.execute(command, who.signature), status=201)
 
 
 @router.post("/assets", summary="List an asset")
@@ -175,7 +175,7 @@ async def list_asset(
         asset=body.asset,
         decimals=body.decimals,
     )
-    return done(await gateway.execute(command), status=201)
+    return done(await gateway.execute(command, who.signature), status=201)
 
 
 @router.post("/markets", summary="List a market")
@@ -196,7 +196,7 @@ async def list_market(
         idempotency_key=key,
         **body.model_dump(),
     )
-    return done(await gateway.execute(command), status=201)
+    return done(await gateway.execute(command, who.signature), status=201)
 
 
 @router.post("/markets/{symbol}/status", summary="Halt or resume a market")
@@ -214,7 +214,7 @@ async def set_market_status(
         status=body.status,
         reason=body.reason,
     )
-    return done(await gateway.execute(command))
+    return done(await gateway.execute(command, who.signature))
 
 
 @router.post("/deposits", summary="Credit a deposit")
@@ -236,7 +236,7 @@ async def credit_deposit(
 ) -> Response:
     """Credit an amount to an account. The same deposit_id is credited once, whoever repeats it."""
     gateway = foldex.gateway
-    asset = asset_named(gateway.exchange, body.asset)
+    asset = await gateway.asset(body.asset)
     command = CreditDeposit(
         time_ms=gateway.clock_ms(),
         scope=OPERATOR_SCOPE,
@@ -246,7 +246,7 @@ async def credit_deposit(
         amount=parse_amount(body.amount, asset.decimals, field="amount"),
         deposit_id=body.deposit_id,
     )
-    return done(await gateway.execute(command), status=201)
+    return done(await gateway.execute(command, who.signature), status=201)
 
 
 @router.get("/withdrawals", summary="Withdrawals of all accounts")
@@ -284,7 +284,7 @@ async def approve_withdrawal(
         withdrawal_id=withdrawal_id,
         approved_by=who.key_id,
     )
-    return withdrawal_done(await gateway.execute(command))
+    return withdrawal_done(await gateway.execute(command, who.signature))
 
 
 @router.post("/withdrawals/{withdrawal_id}/reject", summary="Reject a withdrawal")
@@ -302,7 +302,7 @@ async def reject_withdrawal(
         rejected_by=who.key_id,
         reason=body.reason,
     )
-    return withdrawal_done(await gateway.execute(command))
+    return withdrawal_done(await gateway.execute(command, who.signature))
 
 
 @router.post("/withdrawals/{withdrawal_id}/complete", summary="Record a paid withdrawal")
@@ -319,7 +319,7 @@ async def complete_withdrawal(
         withdrawal_id=withdrawal_id,
         txid=body.txid,
     )
-    return withdrawal_done(await gateway.execute(command))
+    return withdrawal_done(await gateway.execute(command, who.signature))
 
 
 @router.post("/withdrawals/{withdrawal_id}/fail", summary="Record a failed withdrawal")
@@ -336,4 +336,4 @@ async def fail_withdrawal(
         withdrawal_id=withdrawal_id,
         reason=body.reason,
     )
-    return withdrawal_done(await gateway.execute(command))
+    return withdrawal_done(await gateway.execute(command, who.signature))

@@ -6,23 +6,18 @@ from starlette.responses import Response
 
 from api import examples
 from api.documents import documents
+from api.engine_questions import MarketFacts
 from api.gateway import Gateway
-from api.orders import (
-    SIZE_REFUSALS,
-    ClientOrderId,
-    MarketFilter,
-    shown,
-    steps_of,
-)
+from api.orders import SIZE_REFUSALS, ClientOrderId, MarketFilter, steps_of
 from api.parameters import Body, DecimalText, FoldexDep, Id, OptionalKey, Trader
 from api.problems import MissingField
-from api.replies import Done, OrderReceipt, done, reply
+from api.replies import Done, OrderReceipt, done, order_receipt, reply
+from api.security import Caller
 from commands.amend_order import AmendOrder
 from commands.cancel_all_orders import CancelAllOrders
 from commands.cancel_order import CancelOrder
 from domain import errors
 from domain.events import SelfTradePrevention
-from domain.market import Market
 
 router = APIRouter(prefix="/v1/orders", tags=["Orders"])
 
@@ -52,7 +47,7 @@ async def amend_order(
     order trades with what it meets, like a new one.
     """
     market = await _market_of(foldex.gateway, who.account, order_id=order_id)
-    return await _amend(foldex.gateway, market, body, who.account, key, order_id=order_id)
+    return await _amend(foldex.gateway, market, body, who, key, order_id=order_id)
 
 
 @router.patch("/by-client-id/{client_order_id}", summary="Amend an order by client order id")
@@ -70,9 +65,7 @@ async def amend_by_client_id(
 ) -> Response:
     """Like amending by id, for the open order with this client order id."""
     market = await _market_of(foldex.gateway, who.account, client_order_id=client_order_id)
-    return await _amend(
-        foldex.gateway, market, body, who.account, key, client_order_id=client_order_id
-    )
+    return await _amend(foldex.gateway, market, body, who, key, client_order_id=client_order_id)
 
 
 @router.delete("/{order_id}", summary="Cancel an order")
@@ -92,9 +85,10 @@ async def cancel_order(order_id: Id, who: Trader, foldex: FoldexDep, key: Option
             idempotency_key=key,
             account=who.account,
             order_id=order_id,
-        )
+        ),
+        who.signature,
     )
-    return reply(shown(gateway, receipt, market.symbol), receipt.position)
+    return reply(order_receipt(receipt, market), receipt.position)
 
 
 @router.delete("/by-client-id/{client_order_id}", summary="Cancel an order by client order id")
@@ -116,9 +110,10 @@ async def cancel_by_client_id(
             idempotency_key=key,
             account=who.account,
             client_order_id=client_order_id,
-        )
+        ),
+        who.signature,
     )
-    return reply(shown(gateway, receipt, market.symbol), receipt.position)
+    return reply(order_receipt(receipt, market), receipt.position)
 
 
 @router.delete("", summary="Cancel all orders")
@@ -135,44 +130,39 @@ async def cancel_all_orders(
             idempotency_key=key,
             account=who.account,
             market=market,
-        )
+        ),
+        who.signature,
     )
     return done(receipt)
 
 
 async def _market_of(
     gateway: Gateway, account: str, *, order_id: int = 0, client_order_id: str = ""
-) -> Market:
+) -> MarketFacts:
     """Return the market of an order, open or closed: a closed one may be a repeated command's.
 
     Raises: UnknownOrder: the account never had it, or it is not in the view yet.
     """
-    exchange = gateway.exchange
-    owner = exchange.accounts.get(account)
-    open_order = None
-    if owner is not None:
-        open_order = (
-            owner.open_orders.get(order_id)
-            if order_id
-            else owner.client_orders.get(client_order_id)
-        )
-    if open_order is not None:
-        return exchange.markets[open_order.market]
-    closed, _ = await gateway.query(
-        lambda views: views.order(
-            account, order_id=order_id or None, client_order_id=client_order_id or None
-        )
+    symbol = await gateway.market_of_open_order(
+        account, order_id=order_id, client_order_id=client_order_id
     )
-    if closed is None:
-        raise errors.UnknownOrder
-    return exchange.markets[closed.market]
+    if not symbol:
+        closed, _ = await gateway.query(
+            lambda views: views.order(
+                account, order_id=order_id or None, client_order_id=client_order_id or None
+            )
+        )
+        if closed is None:
+            raise errors.UnknownOrder
+        symbol = closed.market
+    return await gateway.market(symbol)
 
 
 async def _amend(
     gateway: Gateway,
-    market: Market,
+    market: MarketFacts,
     body: AmendRequest,
-    account: str,
+    who: Caller,
     key: str,
     *,
     order_id: int = 0,
@@ -183,14 +173,15 @@ async def _amend(
     receipt = await gateway.execute(
         AmendOrder(
             time_ms=gateway.clock_ms(),
-            scope=account,
+            scope=who.account,
             idempotency_key=key,
-            account=account,
+            account=who.account,
             order_id=order_id,
             client_order_id=client_order_id,
             price_ticks=steps_of(body.price, market.tick_size, field="price"),
             quantity_lots=steps_of(body.quantity, market.lot_size, field="quantity"),
             self_trade_prevention=body.self_trade_prevention,
-        )
+        ),
+        who.signature,
     )
-    return reply(shown(gateway, receipt, market.symbol), receipt.position)
+    return reply(order_receipt(receipt, market), receipt.position)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api import examples
 from api.documents import documents
-from api.gateway import Gateway
+from api.engine_questions import BATCH_COMMANDS_MAX, MarketFacts
 from api.parameters import (
     Body,
     DecimalText,
@@ -28,14 +28,10 @@ from commands.receipt import Receipt
 from commands.registry import Outcome
 from domain import errors
 from domain.events import OrderType, SelfTradePrevention, TimeInForce
-from domain.exchange import Exchange
-from domain.market import Market
 from domain.units import Side, parse_amount, parse_steps
 from projections.views import Views
 
 router = APIRouter(prefix="/v1/orders", tags=["Orders"])
-
-BATCH_ORDERS_MAX: Final = 1_000
 
 ClientOrderId = Annotated[str, Path(min_length=1, max_length=64, examples=["grid-17"])]
 MarketFilter = Annotated[
@@ -112,7 +108,7 @@ class OrderRequest(Body):
 class BatchRequest(Body):
     """Up to 1,000 new orders, decided one after the other."""
 
-    orders: list[OrderRequest] = Field(min_length=1, max_length=BATCH_ORDERS_MAX)
+    orders: list[OrderRequest] = Field(min_length=1, max_length=BATCH_COMMANDS_MAX)
 
 
 class BatchItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -141,9 +137,10 @@ async def place_order(
     received. Safe to send again with the same `Idempotency-Key` or `client_order_id`.
     """
     gateway = foldex.gateway
-    command = _to_place(gateway, body, who.account, key)
-    receipt = await gateway.execute(command)
-    return reply(shown(gateway, receipt, body.market), receipt.position, status=201)
+    market = await gateway.market(body.market)
+    command = _to_place(market, body, who.account, key, gateway.clock_ms())
+    receipt = await gateway.execute(command, who.signature)
+    return reply(order_receipt(receipt, market), receipt.position, status=201)
 
 
 @router.post("/batch", summary="Place up to 1,000 orders")
@@ -159,32 +156,38 @@ async def place_batch(
     The idempotency key of order number i (from 0) is `KEY/i`; ask /v1/requests/KEY for them all.
     """
     gateway = foldex.gateway
+    markets = await gateway.markets({order.market for order in body.orders})
+    now_ms = gateway.clock_ms()
     commands: list[PlaceOrder] = []
     refused: dict[int, errors.Rejected | MissingField] = {}
     for number, order in enumerate(body.orders):
         try:
+            market = _listed(markets, order.market)
             item_key = f"{key}/{number}" if key else ""
-            commands.append(_to_place(gateway, order, who.account, item_key))
+            commands.append(_to_place(market, order, who.account, item_key, now_ms))
         except (errors.Rejected, MissingField) as refusal:
             refused[number] = refusal
-    outcomes = await gateway.submit(commands, key=key) if commands else []
-    return _batch_reply(gateway, body, outcomes, refused)
+    outcomes: list[Outcome] = []
+    if commands:
+        outcomes = await gateway.submit(commands, key=key, signature=who.signature)
+    return _batch_reply(body, markets, outcomes, refused, gateway.position)
 
 
 def _batch_reply(
-    gateway: Gateway,
     body: BatchRequest,
+    markets: dict[str, MarketFacts],
     outcomes: list[Outcome],
     refused: dict[int, errors.Rejected | MissingField],
+    engine_position: int,
 ) -> Response:
-    position = gateway.exchange.position if not outcomes else 0
+    position = 0 if outcomes else engine_position
     decided = iter(outcomes)
     results: list[BatchItem] = []
     for number, order in enumerate(body.orders):
         outcome = refused[number] if number in refused else next(decided)
         if isinstance(outcome, Receipt):
             position = max(position, outcome.position)
-            results.append(BatchItem(order=shown(gateway, outcome, order.market)))
+            results.append(BatchItem(order=order_receipt(outcome, markets[order.market])))
         else:
             instance = f"{router.prefix}/batch#/orders/{number}"
             results.append(BatchItem(problem=problem_of(outcome, instance)))
@@ -260,23 +263,23 @@ def _known(found: Any) -> Any:
     return found
 
 
-def market_named(exchange: Exchange, symbol: str) -> Market:
-    market = exchange.markets.get(symbol)
+def _listed(markets: dict[str, MarketFacts], symbol: str) -> MarketFacts:
+    market = markets.get(symbol)
     if market is None:
         raise errors.UnknownMarket(f"There is no market {symbol!r}")
     return market
 
 
-def _to_place(gateway: Gateway, body: OrderRequest, account: str, key: str) -> PlaceOrder:
-    """Raises: UnknownMarket, MissingField, and what converting the decimals raises."""
-    market = market_named(gateway.exchange, body.market)
-    quote = gateway.exchange.assets[market.quote_asset]
+def _to_place(
+    market: MarketFacts, body: OrderRequest, account: str, key: str, now_ms: int
+) -> PlaceOrder:
+    """Raises: MissingField, and what converting the decimals raises."""
     if body.type == "limit" and body.price is None:
         raise MissingField("price: a limit order needs one")
     if body.quantity is None and (body.type == "limit" or body.quote_amount is None):
         raise MissingField("quantity: the order needs one")
     return PlaceOrder(
-        time_ms=gateway.clock_ms(),
+        time_ms=now_ms,
         scope=account,
         idempotency_key=key,
         account=account,
@@ -287,7 +290,7 @@ def _to_place(gateway: Gateway, body: OrderRequest, account: str, key: str) -> P
         quantity_lots=steps_of(body.quantity, market.lot_size, field="quantity"),
         quote_amount=0
         if body.quote_amount is None
-        else parse_amount(body.quote_amount, quote.decimals, field="quote_amount"),
+        else parse_amount(body.quote_amount, market.quote_decimals, field="quote_amount"),
         time_in_force=body.time_in_force,
         post_only=body.post_only,
         self_trade_prevention=body.self_trade_prevention,
@@ -297,9 +300,3 @@ def _to_place(gateway: Gateway, body: OrderRequest, account: str, key: str) -> P
 
 def steps_of(text: str | None, step: str, *, field: str) -> int:
     return 0 if text is None else parse_steps(text, step, field=field)
-
-
-def shown(gateway: Gateway, receipt: Receipt, symbol: str) -> OrderReceipt:
-    market = gateway.exchange.markets[symbol]
-    quote = gateway.exchange.assets[market.quote_asset]
-    return order_receipt(receipt, market, quote.decimals)

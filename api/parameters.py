@@ -12,10 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from starlette.concurrency import run_in_threadpool
 
-from api.bootstrap import Foldex
-from api.keys import Key
+from api.bootstrap import Frontend
 from api.problems import BadIdempotencyKey, IdempotencyKeyMissing, UnknownParameter
-from api.security import KEY_HEADER, OPERATOR_SCOPE, SignedRequest
+from api.security import KEY_HEADER, OPERATOR_SCOPE, Caller, SignedRequest
 
 PAGE_ROWS_MAX: Final = 1_000
 POSITION_MAX: Final = 2**63 - 1
@@ -47,13 +46,13 @@ DecimalText = Annotated[
 """An amount, price or quantity: a string, because a JSON number may pass through a float."""
 
 
-def foldex_of(request: Request) -> Foldex:
+def foldex_of(request: Request) -> Frontend:
     """Return the exchange that this application serves."""
-    foldex: Foldex = request.app.state.foldex
+    foldex: Frontend = request.app.state.foldex
     return foldex
 
 
-FoldexDep = Annotated[Foldex, Depends(foldex_of)]
+FoldexDep = Annotated[Frontend, Depends(foldex_of)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,8 @@ class Needs:
     scopes: frozenset[str]
     command: bool
 
-    async def __call__(self, request: Request) -> Key:
-        """Return the key that signed the request. Raises: what `Verifier.verify` raises."""
+    async def __call__(self, request: Request) -> Caller:
+        """Return who signed the request. Raises: what `Verifier.verify` raises."""
         foldex = foldex_of(request)
         scope = request.scope
         signed = SignedRequest(
@@ -79,9 +78,9 @@ class Needs:
         )
         verify = foldex.verifier.verify
         if foldex.keys.is_cached(request.headers.get(KEY_HEADER, "")):
-            return verify(signed, self.scopes, command=self.command)
+            return verify(signed, self.scopes)
         # The key must be read from the database: not on the event loop.
-        return await run_in_threadpool(verify, signed, self.scopes, command=self.command)
+        return await run_in_threadpool(verify, signed, self.scopes)
 
 
 def may_ask(*scopes: str) -> Any:
@@ -94,18 +93,18 @@ def may_command(*scopes: str) -> Any:
     return Depends(Needs(frozenset(scopes), command=True))
 
 
-Reader = Annotated[Key, may_ask("read")]
-Auditor = Annotated[Key, may_ask("audit")]
-OperatorReader = Annotated[Key, may_ask("operate")]
-Trader = Annotated[Key, may_command("trade")]
-Withdrawer = Annotated[Key, may_command("withdraw")]
-Operator = Annotated[Key, may_command("operate")]
-Anyone = Annotated[Key, may_ask("read", "trade", "withdraw", "operate")]
+Reader = Annotated[Caller, may_ask("read")]
+Auditor = Annotated[Caller, may_ask("audit")]
+OperatorReader = Annotated[Caller, may_ask("operate")]
+Trader = Annotated[Caller, may_command("trade")]
+Withdrawer = Annotated[Caller, may_command("withdraw")]
+Operator = Annotated[Caller, may_command("operate")]
+Anyone = Annotated[Caller, may_ask("read", "trade", "withdraw", "operate")]
 
 
-def key_scope(key: Key) -> str:
-    """Return whose idempotency keys this API key uses: its account's, or the operators'."""
-    return key.account or OPERATOR_SCOPE
+def key_scope(caller: Caller) -> str:
+    """Return whose idempotency keys a caller uses: its account's, or the operators'."""
+    return caller.account or OPERATOR_SCOPE
 
 
 def optional_key(

@@ -5,8 +5,8 @@ from typing import Any, Final, get_type_hints
 import msgspec
 from starlette.responses import Response
 
+from api.engine_questions import MarketFacts
 from commands.receipt import Receipt
-from domain.market import Market
 from domain.units import format_steps, format_units
 
 POSITION_HEADER: Final = "X-Position"
@@ -56,14 +56,14 @@ def reply(
     )
 
 
-def order_receipt(receipt: Receipt, market: Market, quote_decimals: int) -> OrderReceipt:
+def order_receipt(receipt: Receipt, market: MarketFacts) -> OrderReceipt:
     """Return an order's receipt with its amounts as decimal strings."""
     return OrderReceipt(
         order_id=receipt.order_id,
         market=market.symbol,
         status=receipt.status,
         filled_quantity=format_steps(receipt.filled_lots, market.lot_size),
-        filled_quote=format_units(receipt.filled_quote, quote_decimals),
+        filled_quote=format_units(receipt.filled_quote, market.quote_decimals),
         position=receipt.position,
         repeated=receipt.repeated,
     )

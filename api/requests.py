@@ -7,12 +7,10 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from api.documents import documents
-from api.gateway import Gateway
-from api.orders import BATCH_ORDERS_MAX
+from api.engine_questions import KeyAnswers
 from api.parameters import Anyone, FoldexDep, key_scope
 from api.replies import reply
 from domain.events import RequestAnswered
-from domain.exchange import ANSWERS_KEPT_MS
 
 router = APIRouter(prefix="/v1/requests", tags=["Requests"])
 
@@ -58,39 +56,20 @@ async def request_answer(
     After a time-out or a 5xx the outcome is unknown: ask here before doing anything else. Answers
     are kept for 24 hours. Sending the command again with the same key is safe, too.
     """
-    found = _find(foldex.gateway, key_scope(who), idempotency_key)
-    return reply(found, foldex.gateway.exchange.position)
+    answers = await foldex.gateway.answers(key_scope(who), idempotency_key)
+    return reply(_told(idempotency_key, answers), answers.position)
 
 
-def _find(gateway: Gateway, scope: str, key: str) -> Answered:
-    # Before the state: a command in flight may be applied there though it is not durable yet.
-    if gateway.in_flight(scope, key.partition("/")[0]):
+def _told(key: str, answers: KeyAnswers) -> Answered:
+    if answers.pending:
         return Answered(idempotency_key=key, status="pending")
-    answer = _remembered(gateway, scope, key)
-    if answer is not None:
-        return _shown(answer)
-    items = _items(gateway, scope, key)
+    items = [_shown(answer) for answer in answers.found]
     if not items:
         return Answered(idempotency_key=key, status="never_seen")
+    if items[0].idempotency_key == key:
+        return items[0]
     position = max(item.position for item in items)
     return Answered(idempotency_key=key, status="accepted", position=position, items=items)
-
-
-def _items(gateway: Gateway, scope: str, key: str) -> list[Answered]:
-    """Return the orders of a batch that were decided: those refused by their form are left out."""
-    found: list[Answered] = []
-    for number in range(BATCH_ORDERS_MAX):
-        answer = _remembered(gateway, scope, f"{key}/{number}")
-        if answer is not None:
-            found.append(_shown(answer))
-    return found
-
-
-def _remembered(gateway: Gateway, scope: str, key: str) -> RequestAnswered | None:
-    answer = gateway.exchange.answer(scope, key)
-    if answer is None or answer.time_ms < gateway.clock_ms() - ANSWERS_KEPT_MS:
-        return None
-    return answer
 
 
 def _shown(answer: RequestAnswered) -> Answered:

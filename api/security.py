@@ -16,13 +16,12 @@ from api.keys import Key
 from api.problems import (
     BadSignature,
     SignatureMissing,
-    SignatureReplayed,
     TimestampFuture,
     TimestampStale,
-    TooManySignatures,
     UnknownKey,
     WrongScope,
 )
+from api.signatures import AHEAD_MS_MAX, WINDOW_MS_MAX, Signature
 
 KEY_HEADER: Final = "X-Foldex-Key"
 TIMESTAMP_HEADER: Final = "X-Foldex-Timestamp"
@@ -30,11 +29,6 @@ WINDOW_HEADER: Final = "X-Foldex-Recv-Window"
 SIGNATURE_HEADER: Final = "X-Foldex-Signature"
 
 WINDOW_MS_DEFAULT: Final = 5_000
-WINDOW_MS_MAX: Final = 60_000
-AHEAD_MS_MAX: Final = 1_000
-"""How far ahead of ours a client's clock may be."""
-REMEMBERED_MAX: Final = 2_000_000
-"""Signatures of commands remembered at one time, over all keys."""
 
 OPERATOR_SCOPE: Final = "operator"
 
@@ -90,26 +84,39 @@ def sign_headers(
     }
 
 
-class Verifier:
-    """Checks signed requests and remembers those of commands, so that none works twice.
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who signed a request. signature: lets a command in, once, whichever process it reaches."""
 
-    find: looks an API key up. clock_ms: the server's time. What was signed before this process
-    started could be a replay of what an earlier process took, so it counts as stale.
+    key: Key
+    signature: Signature
+
+    @property
+    def account(self) -> str:
+        """Whose key it is, empty for operators and auditors."""
+        return self.key.account
+
+    @property
+    def key_id(self) -> str:
+        """The API key."""
+        return self.key.key_id
+
+
+class Verifier:
+    """Checks who signed a request. find: looks an API key up. clock_ms: the server's time.
+
+    That a command is new is known where commands become one sequence: `SignatureMemory`.
     """
 
     def __init__(self, find: Callable[[str], Key | None], clock_ms: Callable[[], int]) -> None:
         self._find = find
         self._clock_ms = clock_ms
-        self._started_ms = clock_ms()
-        self._rotated_ms = self._started_ms
-        self._recent: set[tuple[str, bytes]] = set()
-        self._older: set[tuple[str, bytes]] = set()
 
-    def verify(self, request: SignedRequest, scopes: frozenset[str], *, command: bool) -> Key:
-        """Return the key that signed. scopes: any one of these is enough.
+    def verify(self, request: SignedRequest, scopes: frozenset[str]) -> Caller:
+        """Return who signed. scopes: any one of these is enough.
 
         Raises: SignatureMissing, UnknownKey, BadSignature, TimestampStale, TimestampFuture,
-        WrongScope, SignatureReplayed, TooManySignatures: checked in this order.
+        WrongScope: checked in this order.
         """
         key_id, timestamp, window, signature = _headers(request.headers)
         key = self._find(key_id)
@@ -126,33 +133,17 @@ class Verifier:
         expected = hmac.digest(key.secret, text, "sha256")
         if not hmac.compare_digest(expected, bytes.fromhex(signature)):
             raise BadSignature
-        self._require_fresh(int(timestamp), int(window), command=command)
+        self._require_fresh(int(timestamp), int(window))
         if key.scopes.isdisjoint(scopes):
             raise WrongScope(f"This needs a key with the scope {' or '.join(sorted(scopes))}")
-        if command:
-            self._remember((key_id, expected))
-        return key
+        return Caller(key, Signature(expected, int(timestamp)))
 
-    def _require_fresh(self, timestamp_ms: int, window_ms: int, *, command: bool) -> None:
+    def _require_fresh(self, timestamp_ms: int, window_ms: int) -> None:
         now_ms = self._clock_ms()
         if timestamp_ms > now_ms + AHEAD_MS_MAX:
             raise TimestampFuture(f"The server's time is {now_ms}")
         if timestamp_ms < now_ms - window_ms:
             raise TimestampStale(f"The server's time is {now_ms}, the window {window_ms} ms")
-        if command and timestamp_ms < self._started_ms:
-            raise TimestampStale("Signed before the server started: sign it again")
-
-    def _remember(self, seen: tuple[str, bytes]) -> None:
-        """Keep signatures for two spans, each longer than any of them can stay fresh."""
-        now_ms = self._clock_ms()
-        if now_ms - self._rotated_ms > WINDOW_MS_MAX + AHEAD_MS_MAX:
-            self._older, self._recent = self._recent, set()
-            self._rotated_ms = now_ms
-        if seen in self._recent or seen in self._older:
-            raise SignatureReplayed
-        if len(self._recent) >= REMEMBERED_MAX:
-            raise TooManySignatures
-        self._recent.add(seen)
 
 
 def _headers(headers: Mapping[str, str]) -> tuple[str, str, str, str]:

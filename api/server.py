@@ -34,10 +34,16 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Bind, say so, and begin to watch the exchange."""
+        await self._foldex.gateway.open()
         await super().startup(sockets)
         if not self.should_exit:
             self._watch = asyncio.create_task(self._end_when_failed())
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the requests under way end, then give up the way to the engine."""
+        await super().shutdown(sockets)
+        await self._foldex.gateway.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin a graceful end; a second SIGINT waits for no request.

@@ -5,12 +5,14 @@ reader does and saves what it gets (`./foldex snapshot`).
 """
 
 import logging
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
+
+from api.deployment import Deployment
 
 CHECK_EVERY_S: Final = 5.0
 SNAPSHOT_TIMEOUT_S_MAX: Final = 600.0
@@ -24,8 +26,10 @@ class Snapshotter:
     position: returns the log's last event position.
     """
 
-    def __init__(self, data: Path, position: Callable[[], int], *, every_events: int) -> None:
-        self._data = data
+    def __init__(
+        self, deployment: Deployment, position: Callable[[], int], *, every_events: int
+    ) -> None:
+        self._deployment = deployment
         self._position = position
         self._every_events = every_events
         self._stopping = threading.Event()
@@ -50,9 +54,15 @@ class Snapshotter:
                 self._snapshot()
 
     def _snapshot(self) -> None:
-        command = [sys.executable, "-m", "api", "snapshot", "--data", str(self._data)]
+        there = self._deployment
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=SNAPSHOT_TIMEOUT_S_MAX)
+            subprocess.run(
+                [sys.executable, "-m", "api", "snapshot", *there.options],
+                env={**os.environ, **there.environment},
+                check=True,
+                capture_output=True,
+                timeout=SNAPSHOT_TIMEOUT_S_MAX,
+            )
         except subprocess.SubprocessError as error:
             # Only the next start gets slower: the log has everything.
             _log.warning("no snapshot was written: %s", error)

@@ -22,8 +22,6 @@ from api.parameters import (
 from api.replies import WithdrawalReceipt, reply, withdrawal_done
 from commands.request_withdrawal import RequestWithdrawal
 from domain import errors
-from domain.exchange import Exchange
-from domain.ledger import Asset
 from domain.units import parse_amount
 from projections.views import Views
 
@@ -81,7 +79,7 @@ async def request_withdrawal(
 ) -> Response:
     """Ask for a withdrawal: the amount is held at once, and paid after an operator approves it."""
     gateway = foldex.gateway
-    asset = asset_named(gateway.exchange, body.asset)
+    asset = await gateway.asset(body.asset)
     receipt = await gateway.execute(
         RequestWithdrawal(
             time_ms=gateway.clock_ms(),
@@ -92,7 +90,8 @@ async def request_withdrawal(
             amount=parse_amount(body.amount, asset.decimals, field="amount"),
             address=body.address,
             request_id=body.request_id or key,
-        )
+        ),
+        who.signature,
     )
     return withdrawal_done(receipt, status=201)
 
@@ -128,11 +127,3 @@ async def withdrawal(
     if found is None or found.account != who.account:
         raise errors.UnknownWithdrawal
     return reply(found, position)
-
-
-def asset_named(exchange: Exchange, code: str) -> Asset:
-    """Return a listed asset. Raises: UnknownAsset."""
-    asset = exchange.assets.get(code)
-    if asset is None:
-        raise errors.UnknownAsset(f"There is no asset {code!r}")
-    return asset

@@ -2,6 +2,7 @@
 
 import pytest
 
+from api import signatures
 from api.keys import Key
 from api.problems import (
     BadSignature,
@@ -9,6 +10,7 @@ from api.problems import (
     SignatureReplayed,
     TimestampFuture,
     TimestampStale,
+    TooManySignatures,
     UnknownKey,
     WrongScope,
 )
@@ -20,6 +22,7 @@ from api.security import (
     Verifier,
     sign_headers,
 )
+from api.signatures import Signature, SignatureMemory
 
 NOW_MS = 1_700_000_000_000
 SECRET = b"fdxs_planted"
@@ -29,14 +32,19 @@ ODD_BODY = b'{ "price":1005.0 ,\t"quantity" : "1.50"\r\n}'
 
 
 class Setting:
-    """A verifier with a clock that a test moves."""
+    """A verifier and the memory of commands, with a clock that a test moves."""
 
     def __init__(self) -> None:
         self.now_ms = NOW_MS
         self.verifier = Verifier({KEY.key_id: KEY}.get, lambda: self.now_ms)
+        self.memory = SignatureMemory(lambda: self.now_ms)
 
     def verify(self, request: SignedRequest, *, command: bool = True) -> Key:
-        return self.verifier.verify(request, TRADE, command=command)
+        caller = self.verifier.verify(request, TRADE)
+        if command:
+            self.memory.require_new(caller.signature)
+            self.memory.remember(caller.signature)
+        return caller.key
 
 
 def signed(
@@ -183,7 +191,7 @@ def test_an_unknown_key_is_refused() -> None:
 
 def test_a_scope_that_the_key_lacks_is_refused() -> None:
     with pytest.raises(WrongScope):
-        Setting().verifier.verify(signed(), frozenset({"withdraw"}), command=True)
+        Setting().verifier.verify(signed(), frozenset({"withdraw"}))
 
 
 @pytest.mark.parametrize(
@@ -209,3 +217,40 @@ def test_a_malformed_header_is_refused(header: str, value: str) -> None:
     request = signed()
     with pytest.raises(SignatureMissing):
         Setting().verify(changed(request, headers={**request.headers, header: value}))
+
+
+def test_the_memory_forgets_no_signature_that_it_would_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signatures, "REMEMBERED_MAX", 200)
+    now_ms = NOW_MS
+    memory = SignatureMemory(lambda: now_ms)
+    taken: list[Signature] = []
+    for step in range(400):
+        now_ms += 997
+        new = Signature(step.to_bytes(32), now_ms - step * 37 % 60_000)
+        if new.signed_ms >= NOW_MS:
+            memory.require_new(new)
+            memory.remember(new)
+            taken.append(new)
+        for each in taken:
+            with pytest.raises((SignatureReplayed, TimestampStale)):
+                memory.require_new(each)
+
+
+def test_more_commands_than_can_be_remembered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signatures, "REMEMBERED_MAX", 2)
+    memory = SignatureMemory(lambda: NOW_MS)
+    for number in range(2):
+        memory.remember(Signature(bytes([number]), NOW_MS))
+    with pytest.raises(TooManySignatures):
+        memory.require_new(Signature(b"one more", NOW_MS))
+
+
+def test_a_signature_far_from_the_engine_s_time_is_refused() -> None:
+    setting = Setting()
+    with pytest.raises(TimestampFuture):
+        setting.memory.require_new(Signature(b"", NOW_MS + 6_001))
+    setting.now_ms += 65_001
+    with pytest.raises(TimestampStale):
+        setting.memory.require_new(Signature(b"", NOW_MS))
