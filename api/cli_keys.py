@@ -83,7 +83,7 @@ def _keys(data: str) -> "Iterator[KeyStore]":
         settings = settings_for(data)
         if not settings.data.is_dir():
             fail(f"there is no data directory {settings.data}", EXIT_USAGE)
-        keys = KeyStore(settings.data, settings.master_key)
+        keys = KeyStore(settings.data, settings.master_key.get_secret_value())
         try:
             yield keys
         finally:

@@ -4,9 +4,12 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from api.settings import Settings
 
 EXIT_OK: Final = 0
 EXIT_DIFFERENT: Final = 1
@@ -49,17 +52,19 @@ def say_json(document: Any) -> None:
     say(msgspec.json.encode(document).decode())
 
 
-def settings_for(data: str = "", **changes: Any) -> Any:
-    """Return the settings of the environment with what the command line gives instead."""
-    from dataclasses import replace
+def settings_for(data: str = "", **changes: Any) -> "Settings":
+    """Return the settings of the environment with what the command line gives instead.
+
+    data: the embedded store in this directory is meant, whatever database is set.
+    """
     from pathlib import Path
 
-    from api.settings import Settings
+    from api.settings_sources import read_settings
 
     given = {name: value for name, value in changes.items() if value is not None}
     if data:
-        given["data"] = Path(data)
-    return replace(Settings.from_environment(), **given)
+        given |= {"data": Path(data), "database_url": ""}
+    return read_settings(**given)
 
 
 @contextmanager
@@ -67,7 +72,7 @@ def clear_errors() -> Iterator[None]:
     """Turn what can go wrong into one clear line and its exit code; never a traceback."""
     from api.flow_format import FlowError
     from api.keys import KeyStoreError
-    from api.settings import BadSetting
+    from api.settings_sources import BadSetting
     from commands.errors import EngineError
     from eventstore.errors import AppendOutcomeUnknown, StoreError, StoreLocked
     from projections.view_set import ViewsBroken

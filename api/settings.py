@@ -1,80 +1,179 @@
-"""What can be set, from where, and what it is when nobody says: read once, at start."""
+"""What can be set, in which range, and what it is when nobody says.
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+Each field is the environment variable FOLDEX_<NAME>. docs/settings.md is written from here.
+"""
+
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX: Final = "FOLDEX_"
+TOKEN_CHARS_MIN: Final = 16
+
+Host = Annotated[str, Field(pattern=r"^[^\s/]+$")]
+
+NO_SECRET: Final = SecretStr("")
 
 
-class BadSetting(Exception):
-    """A setting has a value that cannot be used. The text names the setting, never its value."""
+class Settings(BaseSettings):
+    """All settings of a process; secrets never show. Making one reads nothing from outside.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """One field for each environment variable FOLDEX_<NAME>.
-
-    data: directory of the log, the views and the keys. body_bytes_max: of one request.
-    command_timeout_s: how long a request waits for the engine before its outcome is "unknown".
-    view_wait_s: how long a query waits for the view to reach its min_position.
-    query_threads: queries that run at the same time. snapshot_every_events: how much the log may
-    grow before another snapshot is written. master_key: 32 bytes as hex or base64 that
-    encrypt the API secrets; empty: the file `master.key` in the data directory.
+    Processes get theirs from `read_settings`.
     """
 
-    data: Path = Path("data")
-    host: str = "127.0.0.1"
-    port: int = 8000
-    body_bytes_max: int = 1024 * 1024
-    command_timeout_s: float = 5.0
-    view_wait_s: float = 1.0
-    query_threads: int = 4
-    snapshot_every_events: int = 1_000_000
-    log_level: str = "info"
-    master_key: str = field(default="", repr=False)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+    data: Path = Field(
+        default=Path("data"), description="Directory of the embedded store, and of `master.key`."
+    )
+    database_url: SecretStr = Field(
+        default=NO_SECRET,
+        description="`postgresql://USER:PASSWORD@HOST:PORT/NAME`: log, views and keys are there."
+        " Empty: SQLite files in the data directory.",
+    )
+    master_key: SecretStr = Field(
+        default=NO_SECRET,
+        description="32 bytes as hex or base64 that encrypt the API secrets. Empty: the file"
+        " `master.key` in the data directory.",
+    )
+    kafka: str = Field(
+        default="",
+        description="Bootstrap servers, `HOST:PORT,HOST:PORT`. Empty: nothing is published.",
+    )
+    engine: str = Field(
+        default="", description="`HOST:PORT` of the engine process. Empty: it runs in this process."
+    )
+    engine_token: SecretStr = Field(
+        default=NO_SECRET,
+        description="What the API processes show the engine: the same text in each of them, of"
+        f" {TOKEN_CHARS_MIN} characters at least.",
+    )
+    engine_host: Host = Field(
+        default="127.0.0.1", description="Address on which the engine takes API processes."
+    )
+    engine_port: int = Field(default=7420, ge=0, le=65_535, description="Its port. 0: a free one.")
+    host: Host = Field(default="127.0.0.1", description="Address of the public API.")
+    port: int = Field(
+        default=8000, ge=0, le=65_535, description="Its port. 0: a free one, see the log."
+    )
+    metrics_host: Host = Field(
+        default="127.0.0.1", description="Address of `/metrics` and `/health/…`."
+    )
+    metrics_port: int = Field(default=0, ge=0, le=65_535, description="Its port. 0: not served.")
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
+        default="info", description="The least that is logged."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="One line for each event: for people, or a JSON object."
+    )
+    body_bytes_max: int = Field(
+        default=1024 * 1024,
+        ge=1,
+        le=64 * 1024 * 1024,
+        description="Largest request body, in bytes.",
+    )
+    command_timeout_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=60,
+        description='How long a request waits for the engine before its outcome is "unknown".',
+    )
+    view_wait_s: float = Field(
+        default=1.0, ge=0, le=10, description="How long a query waits for its `min_position`."
+    )
+    max_view_lag_ms: int = Field(
+        default=5_000,
+        ge=1,
+        le=3_600_000,
+        description="How old what the views have not folded yet may be, before the process says"
+        " that it is not ready.",
+    )
+    query_threads: int = Field(
+        default=4, ge=1, le=64, description="Queries that run at the same time in an API process."
+    )
+    snapshot_every_events: int = Field(
+        default=1_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="How much the log grows before another snapshot is written.",
+    )
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Return the settings that FOLDEX_* variables give.
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing but what is given: tests must not depend on who runs them."""
+        return (init_settings,)
 
-        Raises: BadSetting: a number that is none, or out of range.
-        """
-        source = os.environ if environment is None else environment
-        given = {
-            name: source[PREFIX + name.upper()]
-            for name in cls.__dataclass_fields__
-            if source.get(PREFIX + name.upper())
-        }
-        return cls(**{name: _convert(name, text) for name, text in given.items()})  # type: ignore[arg-type]
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr) -> SecretStr:
+        parts = _split(url.get_secret_value())
+        if url and (parts is None or parts.scheme not in ("postgresql", "postgres")):
+            raise ValueError("has the form postgresql://USER:PASSWORD@HOST:PORT/NAME")
+        return url
+
+    @field_validator("engine")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        if address and not _names_a_port(address):
+            raise ValueError("has the form HOST:PORT")
+        return address
+
+    @field_validator("kafka")
+    @classmethod
+    def _are_addresses(cls, addresses: str) -> str:
+        if addresses and not all(map(_names_a_port, addresses.split(","))):
+            raise ValueError("has the form HOST:PORT,HOST:PORT")
+        return addresses
+
+    @field_validator("engine_token")
+    @classmethod
+    def _is_long(cls, token: SecretStr) -> SecretStr:
+        if token and len(token) < TOKEN_CHARS_MIN:
+            raise ValueError(f"has {TOKEN_CHARS_MIN} characters at least")
+        return token
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Settings":
+        if self.engine and not self.engine_token:
+            raise ValueError(f"{PREFIX}ENGINE needs {PREFIX}ENGINE_TOKEN")
+        return self
 
 
-_WHOLE: Final = {
-    "port": 65_535,
-    "body_bytes_max": 64 * 1024 * 1024,
-    "query_threads": 64,
-    "snapshot_every_events": 1_000_000_000,
-}
-_SECONDS: Final = {"command_timeout_s": 60.0, "view_wait_s": 10.0}
-_LOG_LEVELS: Final = ("critical", "error", "warning", "info", "debug")
+def is_secret(name: str) -> bool:
+    """Return whether the value of a setting must never be shown."""
+    return Settings.model_fields[name].annotation is SecretStr
 
 
-def _convert(name: str, text: str) -> Path | int | float | str:
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _split(url: str) -> Any:
     try:
-        if name in _WHOLE:
-            return _within(int(text), 0 if name == "port" else 1, _WHOLE[name])
-        if name in _SECONDS:
-            return _within(float(text), 0, _SECONDS[name])
-    except ValueError as error:
-        raise BadSetting(f"{PREFIX}{name.upper()} is not a number in its range") from error
-    if name == "log_level" and text not in _LOG_LEVELS:
-        raise BadSetting(f"{PREFIX}LOG_LEVEL is one of {', '.join(_LOG_LEVELS)}")
-    return Path(text) if name == "data" else text
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
 
 
-def _within(number: float, low: float, high: float) -> float:
-    if not low <= number <= high:
-        raise ValueError
-    return number
+def _names_a_port(address: str) -> bool:
+    parts = _split(f"//{address.strip()}")
+    return parts is not None and bool(parts.hostname) and parts.port is not None
