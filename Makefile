@@ -2,24 +2,29 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-SOURCES := $(wildcard domain commands eventstore projections audit api benchmarks tests) \
-	deploy/venv.py
+SOURCES := $(wildcard domain commands eventstore projections audit api benchmarks tests deploy)
 COMPILE = --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make lock" $(UPGRADE)
 
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports soak bench docs format lock clean .venv
+.PHONY: help demo test services services-stop check lint types imports soak bench docs format lock clean .venv
 
 help: ## Show this list
-	@grep -hE '^[a-z.]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 demo: ## Run a small exchange and show what it recorded
 	./foldex demo
 
 test: lint types imports ## Run every check and every test but the long ones
-	$(BIN)/python -m pytest tests
+	$(PYTHON) -m deploy.services run -- $(BIN)/python -m pytest tests
+
+services: ## Install and start PostgreSQL and Kafka for this clone
+	@$(PYTHON) -m deploy.services start
+
+services-stop: ## Stop them; their data stays
+	@$(PYTHON) -m deploy.services stop
 
 check: lint types imports ## Run the quick part: lint, types, imports, unit and architecture tests
 	$(BIN)/python -m pytest $(wildcard tests/unit tests/architecture)
@@ -35,7 +40,7 @@ imports: .venv ## Check that imports point inward
 	$(BIN)/lint-imports
 
 soak: .venv ## Run the long tests, without a time limit
-	$(BIN)/python -m pytest tests -m soak -s --timeout=0
+	$(PYTHON) -m deploy.services run -- $(BIN)/python -m pytest tests -m soak -s --timeout=0
 
 bench: .venv ## Measure
 	$(BIN)/python -m benchmarks

@@ -38,7 +38,7 @@ def _do(clone: Clone, options: argparse.Namespace) -> int:
             control.crash(clone, options.name)
         case "restart-after-crash":
             control.restart_after_crash(clone, options.name)
-        case "run":
+        case _:
             command = options.command[1:] if options.command[:1] == ["--"] else options.command
             return control.run(clone, command)
     return 0

@@ -1,10 +1,10 @@
 """What belongs to this clone: its ports, logs and data, and the file that tells where servers are.
 
-    .services/services.json   where the servers are, while they run
-    .services/*.port          chosen at the first start and kept
-    .services/*.log           what the servers say
-    .services/kafka/          Kafka's data
-    .services/postgres/       PostgreSQL's data, unless root starts it (see `Clone.data`)
+.services/services.json   where the servers are, while they run
+.services/*.port          chosen at the first start and kept
+.services/*.log           what the servers say
+.services/kafka/          Kafka's data
+.services/postgres/       PostgreSQL's data, unless root starts it (see `Clone.data`)
 """
 
 import hashlib

@@ -149,7 +149,8 @@ def _own(name: str) -> str | None:
 
 
 def _look_at(name: str, address: str) -> None:
-    place = urlsplit(address if "://" in address else f"//{address.split(',')[0]}")
+    first = address.partition(",")[0]
+    place = urlsplit(first if "://" in first else f"//{first}")
     host, port = place.hostname or "127.0.0.1", place.port or DEFAULT_PORTS[name]
     if not accepts_connections(host, port):
         raise ServiceError(f"nothing answers at {host}:{port}, named by {OWN_SERVERS[name]}")

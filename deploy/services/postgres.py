@@ -17,10 +17,10 @@ from deploy.services.process import (
     ServiceError,
     await_ready,
     end,
-    identity,
     launch,
     recorded_pid,
     say,
+    tail,
     unprivileged_user,
 )
 from deploy.services.software import installed
@@ -57,6 +57,7 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C"}
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 ORPHANS_TIMEOUT_S = 20
+ORPHANS_POLL_S = 0.2
 PID_IMPOSSIBLE = 2**22 + 1  # Linux gives out pids below 2**22.
 
 
@@ -135,17 +136,12 @@ class Postgres:
             os.chown(partial, user.pw_uid, user.pw_gid)
         # Locales built into the server: the machine's may not fit the packages' C library.
         options = "-U postgres -A trust -E UTF8 --locale-provider=builtin --locale=C --no-sync"
-        result = subprocess.run(
-            [programs / "initdb", "-D", partial, "--builtin-locale=C.UTF-8", *options.split()],
-            env=ENVIRONMENT,
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=False,
-            **identity(user),  # type: ignore[call-overload]
+        command = [f"{programs}/initdb", "-D", str(partial), "--builtin-locale=C.UTF-8"]
+        initdb = launch(
+            [*command, *options.split()], log=self.log, environment=ENVIRONMENT, user=user
         )
-        if result.returncode != 0:
-            raise ServiceError(f"initdb failed:\n{result.stdout}{result.stderr}")
+        if initdb.wait(START_TIMEOUT_S) != 0:
+            raise ServiceError(f"initdb failed; {tail(self.log)}")
         partial.rename(self.data)
 
     def _disown_dead_process(self) -> None:
@@ -162,33 +158,32 @@ class Postgres:
     def _launch(self, programs: Path) -> None:
         """Start the server; try again while processes of a killed one still end."""
         deadline = time.monotonic() + ORPHANS_TIMEOUT_S
-        settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
         while True:
             before = self.log.stat().st_size if self.log.exists() else 0
-            process = launch(
-                [str(programs / "postgres"), "-D", str(self.data), f"--port={self._port()}"]
-                + settings,
-                log=self.log,
-                environment=ENVIRONMENT,
-                user=unprivileged_user(),
-            )
             try:
-                await_ready(
-                    process,
-                    lambda: self._accepts(programs),
-                    log=self.log,
-                    timeout_s=START_TIMEOUT_S,
-                )
+                self._launch_once(programs)
             except ServiceError:
                 news = self.log.read_bytes()[before:]
                 if b"is still in use" not in news or time.monotonic() > deadline:
                     raise
-                time.sleep(0.2)
+                time.sleep(ORPHANS_POLL_S)
             else:
                 return
 
+    def _launch_once(self, programs: Path) -> None:
+        settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        process = launch(
+            [f"{programs}/postgres", "-D", str(self.data), f"--port={self._port()}", *settings],
+            log=self.log,
+            environment=ENVIRONMENT,
+            user=unprivileged_user(),
+        )
+        await_ready(
+            process, lambda: self._accepts(programs), log=self.log, timeout_s=START_TIMEOUT_S
+        )
+
     def _accepts(self, programs: Path) -> bool:
-        command = [programs / "pg_isready", "--quiet", f"--dbname={self.address()}"]
+        command = [f"{programs}/pg_isready", "--quiet", f"--dbname={self.address()}"]
         return self.pid() is not None and subprocess.call(command, env=ENVIRONMENT) == 0
 
 
@@ -217,7 +212,7 @@ def _build(target: Path) -> None:
     _wrap(target / BIN)
     for unneeded in ("apt", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(target / unneeded, ignore_errors=True)
-    command = [target / BIN / "postgres", "--version"]
+    command = [f"{target / BIN}/postgres", "--version"]
     subprocess.run(command, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -229,5 +224,3 @@ def _wrap(programs: Path) -> None:
         program.rename(moved / program.name)
         program.write_text(WRAPPER)
         program.chmod(0o755)
-
-

@@ -55,17 +55,12 @@ def launch(
             cwd="/",  # The user it runs as may not be able to enter the current directory.
             env=environment,
             start_new_session=True,
-            **identity(user),
+            user=None if user is None else user.pw_uid,
+            group=None if user is None else user.pw_gid,
+            extra_groups=None if user is None else [],
         )
     _launched.append(process)
     return process
-
-
-def identity(user: pwd.struct_passwd | None) -> dict[str, int | list[int]]:
-    """Return the arguments of Popen that make a process run as `user`."""
-    if user is None:
-        return {}
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def is_running(pid: int, mark: str) -> bool:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def need_tools(*tools: str, why: str) -> None:
         raise ServiceError(f"{why} needs {', '.join(missing)}, which this machine does not have")
 
 
-def fetch(command: Sequence[str], **options: Path | Mapping[str, str]) -> str:
+def fetch(command: Sequence[str], *, cwd: Path | None = None) -> str:
     """Return what a command that downloads prints; try it again when it fails.
 
     Raises: ServiceError: it failed each time; the text has its last output.
@@ -53,14 +53,14 @@ def fetch(command: Sequence[str], **options: Path | Mapping[str, str]) -> str:
     for number in range(1, TRIES_MAX + 1):
         result = subprocess.run(
             command,
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=DOWNLOAD_TIMEOUT_S,
             check=False,
-            **options,  # type: ignore[call-overload]  # cwd or env, each of its own type.
         )
         if result.returncode == 0:
-            return str(result.stdout)
+            return result.stdout
         say(f"{command[0]} failed ({number} of {TRIES_MAX})")
     output = "\n".join((result.stdout + result.stderr).splitlines()[-15:])
     raise ServiceError(f"downloading failed: {' '.join(command[:3])} …\n{output}")
