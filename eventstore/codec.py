@@ -143,16 +143,17 @@ class Codec:
             raise BadRecord("the commit has no events")
         return self._upcast(events) if self._upcasters else events
 
+    def upcast(self, event: Event) -> Event:
+        """Return an event as today's version of it."""
+        while (upcaster := self._upcasters.get(type(event))) is not None:
+            event = upcaster(event)
+        return event
+
     def _upcast(self, events: list[Event]) -> list[Event]:
         upcasters = self._upcasters
         if not any(type(event) in upcasters for event in events):
             return events
-        return [self._upcast_one(event) for event in events]
-
-    def _upcast_one(self, event: Event) -> Event:
-        while (upcaster := self._upcasters.get(type(event))) is not None:
-            event = upcaster(event)
-        return event
+        return [self.upcast(event) for event in events]
 
     def _refuse_newer_events(self, packed: bytes) -> None:
         """Raise StoreTooNew if an event has a name, or more fields, than this version knows."""

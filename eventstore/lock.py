@@ -15,11 +15,14 @@ LOCK_NAME: Final = "writer.lock"
 
 
 class WriterLock:
-    """The right to write in a data directory, held from construction to `release`."""
+    """The right to write in a data directory, held from construction to `release`.
 
-    def __init__(self, directory: Path) -> None:
+    name: the file's; there is a right of its own for each.
+    """
+
+    def __init__(self, directory: Path, *, name: str = LOCK_NAME) -> None:
         """Take the lock. Raises: StoreLocked: another process has it; StoreError."""
-        path = directory / LOCK_NAME
+        path = directory / name
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
