@@ -1,0 +1,46 @@
+"""Fixtures for every test: the servers of `make services`."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from deploy.services.process import accepts_connections
+from tests import services
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """Return the URL of the PostgreSQL server, of a superuser; skip the test when it is down."""
+    url = services.address_of("postgres")
+    try:
+        psycopg.connect(url, connect_timeout=services.CONNECT_TIMEOUT_S).close()
+    except psycopg.OperationalError as error:
+        services.missing("postgres", str(error).strip())
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """Return the name of the database that fresh ones are copied from."""
+    return services.make_template(postgres_url)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """Give the URL of a database with TimescaleDB that only this test uses."""
+    with services.fresh_database(postgres_url, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> str:
+    """Return `host:port` of the Kafka server; skip the test when it is down.
+
+    Topics are not made on first use. Give topics, groups and transactional ids fresh names.
+    """
+    address = services.address_of("kafka")
+    host, _, port = address.partition(",")[0].rpartition(":")
+    if not accepts_connections(host, int(port)):
+        services.missing("kafka", f"nothing answers at {address}")
+    return address
