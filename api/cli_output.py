@@ -75,8 +75,8 @@ def clear_errors() -> Iterator[None]:
     from api.settings_sources import BadSetting
     from commands.errors import EngineError
     from eventstore.errors import AppendOutcomeUnknown, StoreError, StoreLocked
+    from projections.database import ViewsMissing
     from projections.view_set import ViewsBroken
-    from projections.views import ViewsMissing
 
     try:
         yield

@@ -105,13 +105,14 @@ def rebuild(data: DataOption = "", as_json: JsonOption = False) -> None:
     with clear_errors():
         from eventstore.sqlite import open_sqlite
         from projections.runner import rebuild as run
+        from projections.sqlite import SQLiteViews
 
         directory = settings_for(data).data
         with (
             open_sqlite(directory, create=False) as store,
             progress_bar("Rebuilding") as progress,
         ):
-            position = run(store.log, directory, progress)
+            position = run(store.log, SQLiteViews(directory), progress)
         if as_json:
             say_json({"position": position})
         else:

@@ -7,6 +7,7 @@ from api.settings import Settings
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Log, Store
 from projections.runner import Progress, ProjectionRunner, catch_up, rebuild
+from projections.sqlite import SQLiteViews
 from projections.views import Views
 
 
@@ -99,19 +100,19 @@ class Embedded(Deployment):
 
     def open_views(self) -> Views:
         """Return the reader of the files in the directory."""
-        return Views(self._directory)
+        return Views(SQLiteViews(self._directory))
 
     def runner(self, log: Log) -> ProjectionRunner:
         """Return what keeps the files in the directory exact."""
-        return ProjectionRunner(log, self._directory)
+        return ProjectionRunner(log, SQLiteViews(self._directory))
 
     def rebuild(self, log: Log, progress: Progress) -> int:
         """Build a new file beside the live one, and swap it in."""
-        return rebuild(log, self._directory, progress)
+        return rebuild(log, SQLiteViews(self._directory), progress)
 
     def catch_up(self, log: Log) -> int:
         """Fold what is new into the file."""
-        return catch_up(log, self._directory)
+        return catch_up(log, SQLiteViews(self._directory))
 
 
 def deployment_of(settings: Settings) -> Deployment:

@@ -32,6 +32,7 @@ from domain.units import UNITS_MAX, decimals_of, format_steps
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Store
 from projections.runner import catch_up
+from projections.sqlite import SQLiteViews
 from projections.views import Views
 
 MARKET: Final = "FLOW-USD"
@@ -253,10 +254,11 @@ def _chunks(lines: Iterator[FlowLine]) -> Iterator[list[FlowLine]]:
 def _compare_candles(
     store: Store, data: Path, oracle: Path | None, steps: Steps
 ) -> tuple[int, list[Mismatch]]:
-    catch_up(store.log, data)
+    view_store = SQLiteViews(data)
+    catch_up(store.log, view_store)
     if oracle is None:
         return 0, []
-    views = Views(data)
+    views = Views(view_store)
     try:
         return check_candles(views, MARKET, oracle, steps)
     finally:

@@ -1,62 +1,57 @@
 """Balances, and the account statement: each change of a balance with the event that caused it."""
 
-import sqlite3
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from domain.events import Event
 from projections.catalogue import Catalogue
 from projections.changes import RULES, Change, Rule
+from projections.database import Insert, Reading, Row, Upsert, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
+from projections.table import Table
 
 Key = tuple[str, str]
 
+_BALANCES = Table(
+    "balances", "account TEXT, asset TEXT, free AMOUNT, held AMOUNT", key="account, asset"
+)
+_STATEMENT = Table(
+    "statement",
+    "id INTEGER, position INTEGER, time_ms INTEGER, event TEXT, account TEXT, asset TEXT,"
+    " free_change AMOUNT, held_change AMOUNT, free_after AMOUNT, held_after AMOUNT,"
+    " reference TEXT",
+    key="id",
+    indexes={"statement_by_account": "(account, asset, id)"},
+)
+
 
 class Balances:
-    """Both tables come from one fold, so that the statement's lines always add up to the balance.
+    """Both tables come from one fold: the statement's lines always add up to the balance."""
 
-    Amounts are text: they have no bound, SQLite's integers do.
-    """
+    TABLES: ClassVar = [_BALANCES, _STATEMENT]
 
-    schema = """
-        CREATE TABLE balances (
-            account TEXT NOT NULL, asset TEXT NOT NULL, free TEXT NOT NULL, held TEXT NOT NULL,
-            PRIMARY KEY (account, asset)) WITHOUT ROWID;
-        CREATE TABLE statement (
-            id INTEGER PRIMARY KEY, position INTEGER NOT NULL, time_ms INTEGER NOT NULL,
-            event TEXT NOT NULL, account TEXT NOT NULL, asset TEXT NOT NULL,
-            free_change TEXT NOT NULL, held_change TEXT NOT NULL,
-            free_after TEXT NOT NULL, held_after TEXT NOT NULL, reference TEXT NOT NULL);
-        CREATE INDEX statement_by_account ON statement (account, asset, id);
-    """
-
-    def __init__(self, db: sqlite3.Connection, catalogue: Catalogue) -> None:
+    def __init__(self, db: Reading, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._balances: dict[Key, tuple[int, int]] = {
-            (account, asset): (int(free), int(held))
-            for account, asset, free, held in db.execute("SELECT * FROM balances")
+            (account, asset): (free, held)
+            for account, asset, free, held in db.rows("SELECT * FROM balances")
         }
-        self._next_id: int = db.execute("SELECT coalesce(max(id), 0) FROM statement").fetchone()[0]
+        last = db.row("SELECT max(id) FROM statement")
+        self._next_id: int = (last and last[0]) or 0
         self._changed: set[Key] = set()
-        self._lines: list[tuple[object, ...]] = []
+        self._lines: list[Row] = []
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {kind: partial(self._apply, rule, _name(kind)) for kind, rule in RULES.items()}
 
-    def flush(self, db: sqlite3.Connection) -> None:
-        db.executemany(
-            "INSERT INTO balances VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-            " SET free = excluded.free, held = excluded.held",
-            [(*key, *map(str, self._balances[key])) for key in sorted(self._changed)],
-        )
-        db.executemany(
-            "INSERT INTO statement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._lines
-        )
+    def writes(self) -> list[Write]:
+        balances = [(*key, *self._balances[key]) for key in sorted(self._changed)]
+        lines, self._lines = self._lines, []
         self._changed.clear()
-        self._lines.clear()
+        return [Upsert(_BALANCES, balances), Insert(_STATEMENT, lines)]
 
     def _apply(self, rule: Rule, name: str, position: int, event: Any) -> None:
         for change in rule(self._catalogue, event):
@@ -78,10 +73,10 @@ class Balances:
                 name,
                 account,
                 asset,
-                str(free_change),
-                str(held_change),
-                str(free),
-                str(held),
+                free_change,
+                held_change,
+                free,
+                held,
                 reference,
             )
         )
@@ -112,9 +107,9 @@ class StatementLine(msgspec.Struct, frozen=True):
     reference: str
 
 
-def read_balances(db: sqlite3.Connection, catalogue: Catalogue, account: str) -> list[BalanceView]:
+def read_balances(db: Reading, catalogue: Catalogue, account: str) -> list[BalanceView]:
     """Return the account's balances by asset."""
-    rows = db.execute(
+    rows = db.rows(
         "SELECT asset, free, held FROM balances WHERE account = ? ORDER BY asset", (account,)
     )
     return [
@@ -122,14 +117,14 @@ def read_balances(db: sqlite3.Connection, catalogue: Catalogue, account: str) ->
             asset,
             catalogue.amount(asset, free),
             catalogue.amount(asset, held),
-            catalogue.amount(asset, int(free) + int(held)),
+            catalogue.amount(asset, free + held),
         )
         for asset, free, held in rows
     ]
 
 
 def read_statement(
-    db: sqlite3.Connection,
+    db: Reading,
     catalogue: Catalogue,
     account: str,
     *,
@@ -139,11 +134,11 @@ def read_statement(
 ) -> Page[StatementLine]:
     """Return the account's statement, newest first."""
     assets = [asset] if asset is not None else _assets_of(db, account)
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row] = []
     for each in assets:
         # One asset at a time: so the index gives the newest lines, however long the history is.
         clause, values = where(("account = ?", account), ("asset = ?", each), ("id < ?", after))
-        rows += db.execute(
+        rows += db.rows(
             f"SELECT * FROM statement {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
         )
     rows.sort(reverse=True)
@@ -151,13 +146,11 @@ def read_statement(
     return page(lines, limit, lambda line: line.id)
 
 
-def _assets_of(db: sqlite3.Connection, account: str) -> list[str]:
-    return [
-        row[0] for row in db.execute("SELECT asset FROM balances WHERE account = ?", (account,))
-    ]
+def _assets_of(db: Reading, account: str) -> list[str]:
+    return [row[0] for row in db.rows("SELECT asset FROM balances WHERE account = ?", (account,))]
 
 
-def _line(catalogue: Catalogue, row: tuple[Any, ...]) -> StatementLine:
+def _line(catalogue: Catalogue, row: Row) -> StatementLine:
     amounts = [catalogue.amount(row[5], units) for units in row[6:10]]
     return StatementLine(*(*row[:6], *amounts, row[10]))
 

@@ -1,18 +1,27 @@
 """K-lines: open, high, low, close and volumes of each market and interval, exact, in UTC."""
 
-import sqlite3
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import ClassVar
 
 import msgspec
 
 from domain.events import Event, TradeExecuted
 from domain.units import BUY
 from projections.catalogue import Catalogue
+from projections.database import Reading, Upsert, Write
 from projections.intervals import INTERVALS, next_open_ms, open_time_ms
 from projections.page import where
 from projections.projection import Handler
+from projections.table import Table
+
+_CANDLES = Table(
+    "candles",
+    "market TEXT, interval TEXT, open_ms INTEGER, close_ms INTEGER, open INTEGER, high INTEGER,"
+    " low INTEGER, close INTEGER, volume AMOUNT, quote_volume AMOUNT, trades INTEGER,"
+    " taker_buy_volume AMOUNT, taker_buy_quote_volume AMOUNT",
+    key="market, interval, open_ms",
+)
 
 
 class _Candle(msgspec.Struct):
@@ -41,37 +50,27 @@ class Candles:
     second holds many trades.
     """
 
-    schema = """
-        CREATE TABLE candles (
-            market TEXT NOT NULL, interval TEXT NOT NULL, open_ms INTEGER NOT NULL,
-            close_ms INTEGER NOT NULL, open INTEGER NOT NULL, high INTEGER NOT NULL,
-            low INTEGER NOT NULL, close INTEGER NOT NULL, volume TEXT NOT NULL,
-            quote_volume TEXT NOT NULL, trades INTEGER NOT NULL, taker_buy_volume TEXT NOT NULL,
-            taker_buy_quote_volume TEXT NOT NULL,
-            PRIMARY KEY (market, interval, open_ms)) WITHOUT ROWID;
-    """
+    TABLES: ClassVar = [_CANDLES]
 
-    def __init__(self, db: sqlite3.Connection, markets: list[str]) -> None:
+    def __init__(self) -> None:
         self._live: dict[str, list[_Candle]] = {}
         self._seconds: dict[tuple[str, int], _Candle] = {}
-        for market in markets:
-            live = [_last(db, market, interval) for interval in INTERVALS]
-            if live[0] is not None:
-                self._live[market] = [candle for candle in live if candle is not None]
+
+    def load(self, db: Reading, market: str) -> None:
+        live = [_last(db, market, interval) for interval in INTERVALS]
+        if live[0] is not None:
+            self._live[market] = [candle for candle in live if candle is not None]
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {TradeExecuted: self._executed}
 
-    def flush(self, db: sqlite3.Connection) -> None:
+    def writes(self) -> list[Write]:
         changed: dict[tuple[str, str, int], _Candle] = {}
         for second in self._seconds.values():
             for candle in self._merge(second):
                 changed[candle.market, candle.interval, candle.open_ms] = candle
-        db.executemany(
-            f"INSERT OR REPLACE INTO candles VALUES ({', '.join('?' * 13)})",
-            [_to_row(candle) for candle in changed.values()],
-        )
         self._seconds.clear()
+        return [Upsert(_CANDLES, [msgspec.structs.astuple(each) for each in changed.values()])]
 
     def _executed(self, _: int, event: TradeExecuted) -> None:
         key = (event.market, event.time_ms // 1000)
@@ -95,16 +94,12 @@ class Candles:
         return live
 
 
-def _last(
-    db: sqlite3.Connection, market: str, interval: str, before_ms: int | None = None
-) -> _Candle | None:
+def _last(db: Reading, market: str, interval: str, before_ms: int | None = None) -> _Candle | None:
     """Return the newest candle, or the newest that begins before a time."""
     clause, values = where(("market = ?", market), ("interval = ?", interval),
                            ("open_ms < ?", before_ms))  # fmt: skip
-    row = db.execute(
-        f"SELECT * FROM candles {clause} ORDER BY open_ms DESC LIMIT 1", values
-    ).fetchone()
-    return None if row is None else _from_row(row)
+    row = db.row(f"SELECT * FROM candles {clause} ORDER BY open_ms DESC LIMIT 1", values)
+    return None if row is None else _Candle(*row)
 
 
 def _empty(market: str, interval: str, time_ms: int, price: int) -> _Candle:
@@ -159,7 +154,7 @@ class CandleView(msgspec.Struct, frozen=True):
 
 
 def read_candles(
-    db: sqlite3.Connection,
+    db: Reading,
     catalogue: Catalogue,
     market: str,
     interval: str,
@@ -185,10 +180,10 @@ def read_candles(
         ("market = ?", market), ("interval = ?", interval), ("open_ms >= ?", start_ms),
         ("open_ms <= ?", end_ms),
     )  # fmt: skip
-    rows = db.execute(
+    rows = db.rows(
         f"SELECT * FROM candles {clause} ORDER BY open_ms {order} LIMIT ?", (*values, limit)
-    ).fetchall()
-    candles = sorted(map(_from_row, rows), key=lambda candle: candle.open_ms)
+    )
+    candles = sorted((_Candle(*row) for row in rows), key=lambda candle: candle.open_ms)
     if fill and start_ms is not None and end_ms is not None:
         before = _last(db, market, interval, start_ms)
         candles = list(islice(_filled(before, candles, start_ms, end_ms), limit))
@@ -230,17 +225,6 @@ def _flat(before: _Candle, start_ms: int, end_ms: int) -> Iterator[_Candle]:
         flat = _empty(before.market, interval, open_ms, price)
         yield flat
         open_ms = flat.close_ms
-
-
-def _from_row(row: tuple[Any, ...]) -> _Candle:
-    return _Candle(*(*row[:8], int(row[8]), int(row[9]), row[10], int(row[11]), int(row[12])))
-
-
-def _to_row(candle: _Candle) -> tuple[object, ...]:
-    row = list(msgspec.structs.astuple(candle))
-    for index in (8, 9, 11, 12):
-        row[index] = str(row[index])
-    return tuple(row)
 
 
 def _view(catalogue: Catalogue, candle: _Candle, now_ms: int) -> CandleView:

@@ -1,7 +1,6 @@
 """The view of assets and markets: what is listed, in which units, and what trades where."""
 
-import sqlite3
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -14,41 +13,45 @@ from domain.events import (
     MarketSetCancelOnly,
 )
 from domain.units import format_steps, format_units
+from projections.database import Insert, Reading, Upsert, Write
+from projections.page import where
 from projections.projection import Handler
+from projections.table import Table
 
 MarketStatus = Literal["open", "cancel_only", "halted"]
+
+_ASSETS = Table("assets", "asset TEXT, decimals INTEGER", key="asset")
+_MARKETS = Table(
+    "markets",
+    "listed_ms INTEGER, market TEXT, base_asset TEXT, quote_asset TEXT, tick_size TEXT,"
+    " lot_size TEXT, lot_units INTEGER, tick_lot_units INTEGER, min_notional INTEGER,"
+    " maker_fee_ppm INTEGER, taker_fee_ppm INTEGER, status TEXT, reason TEXT",
+    key="market",
+)
 
 
 class Catalogue:
     """Assets and markets, kept in memory too: the other views need their units and assets."""
 
-    schema = """
-        CREATE TABLE assets (asset TEXT PRIMARY KEY, decimals INTEGER NOT NULL);
-        CREATE TABLE markets (
-            market TEXT PRIMARY KEY, base_asset TEXT NOT NULL, quote_asset TEXT NOT NULL,
-            tick_size TEXT NOT NULL, lot_size TEXT NOT NULL, lot_units INTEGER NOT NULL,
-            tick_lot_units INTEGER NOT NULL, min_notional INTEGER NOT NULL,
-            maker_fee_ppm INTEGER NOT NULL, taker_fee_ppm INTEGER NOT NULL,
-            status TEXT NOT NULL, reason TEXT NOT NULL, listed_ms INTEGER NOT NULL);
-    """
+    TABLES: ClassVar = [_ASSETS, _MARKETS]
 
     def __init__(self) -> None:
         self.decimals: dict[str, int] = {}
         self.markets: dict[str, MarketListed] = {}
         self._status: dict[str, tuple[MarketStatus, str]] = {}
-        self._listed_assets: list[AssetListed] = []
-        self._listed_markets: list[MarketListed] = []
+        self._listed: list[AssetListed] = []
+        self._changed: set[str] = set()
 
     @classmethod
-    def load(cls, db: sqlite3.Connection) -> "Catalogue":
+    def load(cls, db: Reading) -> "Catalogue":
         """Return the catalogue as the database has it."""
         catalogue = cls()
-        catalogue.decimals.update(db.execute("SELECT asset, decimals FROM assets"))
-        for row in db.execute(
-            "SELECT listed_ms, market, base_asset, quote_asset, tick_size, lot_size, lot_units,"
-            " tick_lot_units, min_notional, maker_fee_ppm, taker_fee_ppm FROM markets"
-        ):
-            catalogue.markets[row[1]] = MarketListed(*row)
+        for asset, decimals in db.rows("SELECT * FROM assets"):
+            catalogue.decimals[asset] = decimals
+        for *fields, status, reason in db.rows("SELECT * FROM markets"):
+            listed = MarketListed(*fields)
+            catalogue.markets[listed.market] = listed
+            catalogue._status[listed.market] = status, reason
         return catalogue
 
     def handlers(self) -> dict[type[Event], Handler]:
@@ -62,26 +65,19 @@ class Catalogue:
             MarketResumed: lambda _, event: self._set(event.market, "open", ""),
         }
 
-    def flush(self, db: sqlite3.Connection) -> None:
-        db.executemany(
-            "INSERT INTO assets VALUES (?, ?)",
-            [(event.asset, event.decimals) for event in self._listed_assets],
-        )
-        db.executemany(
-            "INSERT INTO markets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', '', ?)",
-            [_row(event) for event in self._listed_markets],
-        )
-        db.executemany(
-            "UPDATE markets SET status = ?, reason = ? WHERE market = ?",
-            [(status, reason, market) for market, (status, reason) in self._status.items()],
-        )
-        self._listed_assets.clear()
-        self._listed_markets.clear()
-        self._status.clear()
+    def writes(self) -> list[Write]:
+        assets = [(event.asset, event.decimals) for event in self._listed]
+        markets = [
+            (*msgspec.structs.astuple(self.markets[market]), *self._status[market])
+            for market in sorted(self._changed)
+        ]
+        self._listed.clear()
+        self._changed.clear()
+        return [Insert(_ASSETS, assets), Upsert(_MARKETS, markets)]
 
-    def amount(self, asset: str, units: int | str) -> str:
+    def amount(self, asset: str, units: int) -> str:
         """Return an amount of ledger units as a decimal string."""
-        return format_units(int(units), self.decimals[asset])
+        return format_units(units, self.decimals[asset])
 
     def price(self, market: str, ticks: int) -> str:
         """Return a price as a decimal string."""
@@ -93,14 +89,15 @@ class Catalogue:
 
     def _asset_listed(self, _: int, event: AssetListed) -> None:
         self.decimals[event.asset] = event.decimals
-        self._listed_assets.append(event)
+        self._listed.append(event)
 
     def _market_listed(self, _: int, event: MarketListed) -> None:
         self.markets[event.market] = event
-        self._listed_markets.append(event)
+        self._set(event.market, "open", "")
 
     def _set(self, market: str, status: MarketStatus, reason: str) -> None:
         self._status[market] = status, reason
+        self._changed.add(market)
 
 
 class AssetView(msgspec.Struct, frozen=True):
@@ -126,35 +123,18 @@ class MarketView(msgspec.Struct, frozen=True):
     listed_ms: int
 
 
-def read_assets(db: sqlite3.Connection) -> list[AssetView]:
+def read_assets(db: Reading) -> list[AssetView]:
     """Return all assets by code."""
-    return [AssetView(*row) for row in db.execute("SELECT * FROM assets ORDER BY asset")]
+    return [AssetView(*row) for row in db.rows("SELECT * FROM assets ORDER BY asset")]
 
 
-def read_markets(
-    db: sqlite3.Connection, catalogue: Catalogue, market: str | None
-) -> list[MarketView]:
+def read_markets(db: Reading, catalogue: Catalogue, market: str | None) -> list[MarketView]:
     """Return all markets by symbol, or the one asked for."""
-    rows = db.execute(
+    clause, values = where(("market = ?", market))
+    rows = db.rows(
         "SELECT market, base_asset, quote_asset, tick_size, lot_size, min_notional,"
-        " maker_fee_ppm, taker_fee_ppm, status, reason, listed_ms FROM markets"
-        " WHERE ? IS NULL OR market = ? ORDER BY market",
-        (market, market),
+        f" maker_fee_ppm, taker_fee_ppm, status, reason, listed_ms FROM markets {clause}"
+        " ORDER BY market",
+        values,
     )
     return [MarketView(*(*row[:5], catalogue.amount(row[2], row[5]), *row[6:])) for row in rows]
-
-
-def _row(event: MarketListed) -> tuple[object, ...]:
-    return (
-        event.market,
-        event.base_asset,
-        event.quote_asset,
-        event.tick_size,
-        event.lot_size,
-        event.lot_units,
-        event.tick_lot_units,
-        event.min_notional,
-        event.maker_fee_ppm,
-        event.taker_fee_ppm,
-        event.time_ms,
-    )

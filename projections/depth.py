@@ -1,6 +1,6 @@
 """Order-book depth: total quantity and number of orders at each price, from the events alone."""
 
-import sqlite3
+from typing import ClassVar
 
 import msgspec
 
@@ -14,7 +14,15 @@ from domain.events import (
 )
 from domain.units import BUY, SELL
 from projections.catalogue import Catalogue
+from projections.database import Delete, Reading, Upsert, Write
 from projections.projection import Handler
+from projections.table import Table
+
+_DEPTH = Table(
+    "depth",
+    "market TEXT, side TEXT, price_ticks INTEGER, quantity_lots AMOUNT, orders INTEGER",
+    key="market, side, price_ticks",
+)
 
 Level = tuple[str, str, int]
 """market, side, price in ticks."""
@@ -23,19 +31,17 @@ Level = tuple[str, str, int]
 class Depth:
     """Levels stay in memory; a level without orders is deleted."""
 
-    schema = """
-        CREATE TABLE depth (
-            market TEXT NOT NULL, side TEXT NOT NULL, price_ticks INTEGER NOT NULL,
-            quantity_lots TEXT NOT NULL, orders INTEGER NOT NULL,
-            PRIMARY KEY (market, side, price_ticks)) WITHOUT ROWID;
-    """
+    TABLES: ClassVar = [_DEPTH]
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._levels: dict[Level, list[int]] = {
-            (market, side, price): [int(lots), orders]
-            for market, side, price, lots, orders in db.execute("SELECT * FROM depth")
-        }
+    def __init__(self) -> None:
+        self._levels: dict[Level, list[int]] = {}
         self._changed: set[Level] = set()
+
+    def load(self, db: Reading, market: str) -> None:
+        for _, side, price, lots, orders in db.rows(
+            "SELECT * FROM depth WHERE market = ?", (market,)
+        ):
+            self._levels[market, side, price] = [lots, orders]
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {
@@ -46,18 +52,11 @@ class Depth:
             SelfTradePrevented: self._prevented,
         }
 
-    def flush(self, db: sqlite3.Connection) -> None:
+    def writes(self) -> list[Write]:
         gone = [level for level in self._changed if level not in self._levels]
-        db.executemany("DELETE FROM depth WHERE market = ? AND side = ? AND price_ticks = ?", gone)
-        db.executemany(
-            "INSERT OR REPLACE INTO depth VALUES (?, ?, ?, ?, ?)",
-            [
-                (*level, str(now[0]), now[1])
-                for level in self._changed
-                if (now := self._levels.get(level)) is not None
-            ],
-        )
+        now = [(*level, *self._levels[level]) for level in self._changed if level in self._levels]
         self._changed.clear()
+        return [Delete(_DEPTH, gone), Upsert(_DEPTH, now)]
 
     def _change(self, market: str, side: str, price_ticks: int, lots: int, orders: int) -> None:
         key = (market, side, price_ticks)
@@ -108,13 +107,13 @@ class DepthView(msgspec.Struct, frozen=True):
 
 
 def read_depth(
-    db: sqlite3.Connection, catalogue: Catalogue, market: str, limit: int, position: int
+    db: Reading, catalogue: Catalogue, market: str, limit: int, position: int
 ) -> DepthView:
     """Return up to `limit` levels of each side."""
     sides = [
         [
-            (catalogue.price(market, price), catalogue.quantity(market, int(lots)), orders)
-            for price, lots, orders in db.execute(
+            (catalogue.price(market, price), catalogue.quantity(market, lots), orders)
+            for price, lots, orders in db.rows(
                 "SELECT price_ticks, quantity_lots, orders FROM depth"
                 f" WHERE market = ? AND side = ? ORDER BY price_ticks {order} LIMIT ?",
                 (market, side, limit),

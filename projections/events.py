@@ -1,15 +1,33 @@
 """Every event in a row of its own: what auditors ask by SQL."""
 
-import sqlite3
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
-from domain.events import Event, stream_of
+from domain.events import EVENTS, Event, stream_of
+from projections.database import Insert, Reading, Row, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
+from projections.table import Series, Table
+
+_EVENTS = Table(
+    "events",
+    "position INTEGER, time_ms INTEGER, stream TEXT, type TEXT, market TEXT NULL,"
+    " account TEXT NULL, other_account TEXT NULL, order_id INTEGER NULL,"
+    " other_order_id INTEGER NULL, data TEXT",
+    key="position",
+    indexes={
+        "events_by_stream": "(stream, position)",
+        "events_by_type": "(type, position)",
+        "events_by_account": "(account, position) WHERE account IS NOT NULL",
+        "events_by_other": "(other_account, position) WHERE other_account IS NOT NULL",
+        "events_by_order": "(order_id, position) WHERE order_id IS NOT NULL",
+        "events_by_other_order": "(other_order_id, position) WHERE other_order_id IS NOT NULL",
+    },
+    series=Series("position", 5_000_000),
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -17,31 +35,17 @@ _encode = msgspec.json.Encoder().encode
 class Events:
     """order_id: the order an event is about; of a trade the taker's, other_order_id the maker's."""
 
-    schema = """
-        CREATE TABLE events (
-            position INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, stream TEXT NOT NULL,
-            type TEXT NOT NULL, market TEXT, account TEXT, other_account TEXT,
-            order_id INTEGER, other_order_id INTEGER, data TEXT NOT NULL);
-        CREATE INDEX events_by_stream ON events (stream, position);
-        CREATE INDEX events_by_type ON events (type, position);
-        CREATE INDEX events_by_account ON events (account, position) WHERE account IS NOT NULL;
-        CREATE INDEX events_by_other ON events (other_account, position)
-            WHERE other_account IS NOT NULL;
-        CREATE INDEX events_by_order ON events (order_id, position) WHERE order_id IS NOT NULL;
-        CREATE INDEX events_by_other_order ON events (other_order_id, position)
-            WHERE other_order_id IS NOT NULL;
-    """
+    TABLES: ClassVar = [_EVENTS]
 
-    def __init__(self, kinds: list[type[Event]]) -> None:
-        self._kinds = kinds
-        self._new: list[tuple[object, ...]] = []
+    def __init__(self) -> None:
+        self._new: list[Row] = []
 
     def handlers(self) -> dict[type[Event], Handler]:
-        return {kind: partial(self._record, _shape(kind)) for kind in self._kinds}
+        return {kind: partial(self._record, _shape(kind)) for kind in EVENTS}
 
-    def flush(self, db: sqlite3.Connection) -> None:
-        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._new)
-        self._new.clear()
+    def writes(self) -> list[Write]:
+        new, self._new = self._new, []
+        return [Insert(_EVENTS, new)]
 
     def _record(self, shape: "_Shape", position: int, event: Any) -> None:
         values = [None if name is None else getattr(event, name) for name in shape.columns]
@@ -83,7 +87,7 @@ class EventView(msgspec.Struct, frozen=True):
 
 
 def read_events(
-    db: sqlite3.Connection,
+    db: Reading,
     *,
     stream: str | None,
     type: str | None,
@@ -96,7 +100,7 @@ def read_events(
     """Return events that match everything given, oldest first."""
     accounts = ("account",) if account is None else ("account", "other_account")
     orders = ("order_id",) if order_id is None else ("order_id", "other_order_id")
-    found: set[tuple[Any, ...]] = set()
+    found: set[Row] = set()
     for account_column, order_column in product(accounts, orders):
         # One column at a time: so an index gives the first events, however many there are.
         clause, values = where(
@@ -106,7 +110,7 @@ def read_events(
             ("position > ?", after),
         )  # fmt: skip
         found.update(
-            db.execute(
+            db.rows(
                 f"SELECT position, time_ms, stream, type, data FROM events {clause}"
                 " ORDER BY position LIMIT ?",
                 (*values, limit + 1),

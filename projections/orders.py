@@ -1,7 +1,6 @@
 """Orders: open ones and history, with what each filled, at which average price, for which fees."""
 
-import sqlite3
-from typing import Any
+from typing import ClassVar
 
 import msgspec
 
@@ -15,13 +14,23 @@ from domain.events import (
 )
 from domain.units import BUY, format_units
 from projections.catalogue import Catalogue
+from projections.database import Reading, Upsert, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
+from projections.table import Table
 
-_COLUMNS = (
-    "id, account, market, side, type, time_in_force, post_only, client_order_id, price_ticks,"
-    " quantity_lots, open_lots, filled_lots, filled_quote, fee, status, created_ms, updated_ms,"
-    " position, reason"
+_ORDERS = Table(
+    "orders",
+    "id INTEGER, account TEXT, market TEXT, side TEXT, type TEXT, time_in_force TEXT,"
+    " post_only INTEGER, client_order_id TEXT, price_ticks INTEGER, quantity_lots INTEGER,"
+    " open_lots INTEGER, filled_lots INTEGER, filled_quote AMOUNT, fee AMOUNT, status TEXT,"
+    " created_ms INTEGER, updated_ms INTEGER, position INTEGER, reason TEXT",
+    key="id",
+    indexes={
+        "orders_by_account": "(account, id)",
+        "orders_open": "(account, id) WHERE open_lots > 0",
+        "orders_by_client_id": "(account, client_order_id, id) WHERE client_order_id <> ''",
+    },
 )
 
 
@@ -56,25 +65,15 @@ class _Order(msgspec.Struct):
 class Orders:
     """Open orders stay in memory, so that folding a trade reads nothing from the database."""
 
-    schema = """
-        CREATE TABLE orders (
-            id INTEGER PRIMARY KEY, account TEXT NOT NULL, market TEXT NOT NULL,
-            side TEXT NOT NULL, type TEXT NOT NULL, time_in_force TEXT NOT NULL,
-            post_only INTEGER NOT NULL, client_order_id TEXT NOT NULL,
-            price_ticks INTEGER NOT NULL, quantity_lots INTEGER NOT NULL,
-            open_lots INTEGER NOT NULL, filled_lots INTEGER NOT NULL, filled_quote TEXT NOT NULL,
-            fee TEXT NOT NULL, status TEXT NOT NULL, created_ms INTEGER NOT NULL,
-            updated_ms INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL);
-        CREATE INDEX orders_by_account ON orders (account, id);
-        CREATE INDEX orders_open ON orders (account, id) WHERE open_lots > 0;
-        CREATE INDEX orders_by_client_id ON orders (account, client_order_id, id)
-            WHERE client_order_id <> '';
-    """
+    TABLES: ClassVar = [_ORDERS]
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        rows = db.execute(f"SELECT {_COLUMNS} FROM orders WHERE open_lots > 0")
-        self._open = {row[0]: _from_row(row) for row in rows}
+    def __init__(self) -> None:
+        self._open: dict[int, _Order] = {}
         self._changed: dict[int, _Order] = {}
+
+    def load(self, db: Reading, market: str) -> None:
+        for row in db.rows("SELECT * FROM orders WHERE market = ? AND open_lots > 0", (market,)):
+            self._open[row[0]] = _Order(*row)
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {
@@ -85,12 +84,10 @@ class Orders:
             SelfTradePrevented: self._prevented,
         }
 
-    def flush(self, db: sqlite3.Connection) -> None:
-        db.executemany(
-            f"INSERT OR REPLACE INTO orders ({_COLUMNS}) VALUES ({', '.join('?' * 19)})",
-            [_to_row(order) for order in self._changed.values()],
-        )
+    def writes(self) -> list[Write]:
+        changed = [msgspec.structs.astuple(order) for order in self._changed.values()]
         self._changed.clear()
+        return [Upsert(_ORDERS, changed)]
 
     def _placed(self, position: int, event: OrderPlaced) -> None:
         order = _Order(
@@ -185,7 +182,7 @@ class OrderView(msgspec.Struct, frozen=True):
 
 
 def read_order(
-    db: sqlite3.Connection,
+    db: Reading,
     catalogue: Catalogue,
     account: str,
     order_id: int | None,
@@ -193,15 +190,15 @@ def read_order(
 ) -> OrderView | None:
     """Return the account's order with this id, or its latest with this client order id."""
     where = "id = ?" if order_id is not None else "client_order_id = ? AND client_order_id <> ''"
-    row = db.execute(
-        f"SELECT {_COLUMNS} FROM orders WHERE account = ? AND {where} ORDER BY id DESC LIMIT 1",
+    row = db.row(
+        f"SELECT * FROM orders WHERE account = ? AND {where} ORDER BY id DESC LIMIT 1",
         (account, order_id if order_id is not None else client_order_id),
-    ).fetchone()
-    return None if row is None else _view(catalogue, row)
+    )
+    return None if row is None else _view(catalogue, _Order(*row))
 
 
 def read_orders(
-    db: sqlite3.Connection,
+    db: Reading,
     catalogue: Catalogue,
     account: str,
     *,
@@ -213,25 +210,14 @@ def read_orders(
     """Return the account's open orders, or all of them, newest first."""
     clause, values = where(("account = ?", account), ("market = ?", market), ("id < ?", after))
     is_open = "AND open_lots > 0" if only_open else ""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM orders {clause} {is_open} ORDER BY id DESC LIMIT ?",
+    rows = db.rows(
+        f"SELECT * FROM orders {clause} {is_open} ORDER BY id DESC LIMIT ?",
         (*values, limit + 1),
-    ).fetchall()
-    return page([_view(catalogue, row) for row in rows], limit, lambda order: order.id)
+    )
+    return page([_view(catalogue, _Order(*row)) for row in rows], limit, lambda order: order.id)
 
 
-def _from_row(row: tuple[Any, ...]) -> _Order:
-    return _Order(*(*row[:12], int(row[12]), int(row[13]), *row[14:]))
-
-
-def _to_row(order: _Order) -> tuple[object, ...]:
-    row = list(msgspec.structs.astuple(order))
-    row[12], row[13] = str(row[12]), str(row[13])
-    return tuple(row)
-
-
-def _view(catalogue: Catalogue, row: tuple[Any, ...]) -> OrderView:
-    order = _from_row(row)
+def _view(catalogue: Catalogue, order: _Order) -> OrderView:
     listed = catalogue.markets[order.market]
     fee_asset = listed.base_asset if order.side == BUY else listed.quote_asset
     return OrderView(

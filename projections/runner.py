@@ -4,13 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from eventstore.commit import Commit, Head
 from eventstore.store import Log
-from projections.files import ViewFiles
-from projections.view_set import VIEWS_VERSION, ViewsBroken, ViewSet
+from projections.database import ViewStore
+from projections.view_set import VIEWS_VERSION, ViewsBroken, ViewSet, stored_version
 
 COMMITS_PER_PAGE: Final = 50
 EVENTS_PER_BATCH: Final = 5_000
@@ -24,13 +23,12 @@ _log = logging.getLogger(__name__)
 
 
 class ProjectionRunner:
-    """The one that writes the views of a data directory. `failed`: why it stopped, if it did."""
+    """The one that moves the views in a store on. `failed`: why it stopped, if it did."""
 
-    def __init__(self, log: Log, directory: Path) -> None:
+    def __init__(self, log: Log, store: ViewStore) -> None:
         self.failed: BaseException | None = None
         self._log = log
-        self._directory = directory
-        self._files = ViewFiles(directory)
+        self._store = store
         self._views: ViewSet | None = None
         self._position = 0
         self._stopping = False
@@ -67,9 +65,9 @@ class ProjectionRunner:
             commits = _read_batch(self._log, views.head)
             if not commits:
                 return 0
-            with self._files.writing():
-                # Nobody swaps the views from here on; they may have been since they were opened.
-                if self._files.current() == views.path:
+            # Nobody swaps the views meanwhile; they may have been since they were opened.
+            with self._store.writing(views.db) as current:
+                if current:
                     self._fold(views, commits)
                     return len(commits)
 
@@ -97,35 +95,45 @@ class ProjectionRunner:
 
     def _open(self) -> ViewSet:
         """Return the current views; when another process swapped a new set in, that one."""
-        path = self._files.current()
-        if self._views is not None and self._views.path == path:
+        name = self._store.current()
+        if self._views is not None and self._views.db.name == name:
             return self._views
         self._close()
-        views = None if path is None else ViewSet(path)
-        if views is not None and views.version != VIEWS_VERSION:
-            views.close()
-            views = None
+        views = None if name is None else self._open_set(name)
         if views is None:
-            _log.info("building the views of %s from the first event", self._directory)
-            rebuild(self._log, self._directory)
+            _log.info("building the views of %s from the first event", self._store.place)
+            rebuild(self._log, self._store)
             return self._open()
         try:
-            _require_of_log(self._log, views.head)
+            for head in views.heads:
+                _require_of_log(self._log, head)
         except BaseException:
             views.close()
             raise
         self._views = views
-        self._reach(views.position)
+        self._reach(views.head.position)
         return views
+
+    def _open_set(self, name: str) -> ViewSet | None:
+        """Return a set of views; None when it is of another version."""
+        db = self._store.open(name)
+        try:
+            if stored_version(db) == VIEWS_VERSION:
+                return ViewSet(db)
+        except BaseException:
+            db.close()
+            raise
+        db.close()
+        return None
 
     def _fold(self, views: ViewSet, commits: list[Commit]) -> None:
         try:
-            views.fold(commits)
+            views.write(views.fold(commits))
         except BaseException:
-            # What they hold in memory is ahead of the file: the next try begins from the file.
+            # What they hold in memory is ahead: the next try begins from the database.
             self._close()
             raise
-        self._reach(views.position)
+        self._reach(views.head.position)
 
     def _close(self) -> None:
         if self._views is not None:
@@ -138,37 +146,35 @@ class ProjectionRunner:
             self._moved.notify_all()
 
 
-def rebuild(log: Log, directory: Path, progress: Progress = lambda position, last: None) -> int:
+def rebuild(log: Log, store: ViewStore, progress: Progress = lambda position, last: None) -> int:
     """Build all views from zero beside the live ones, then swap them in; return their position.
 
     The live views are served until the swap; a runner, also in another process, then goes on with
     the new ones. Raises: RebuildRunning: another process does it already; StoreError, ViewsBroken.
     """
-    files = ViewFiles(directory)
-    with files.building():
-        views = ViewSet.create(files.next())
+    with store.building():
+        views = ViewSet.create(store)
         try:
             last = log.stored_head().position
             while _fold_next(log, views):
-                last = max(last, views.position)
-                progress(views.position, last)
-            with files.writing():
+                last = max(last, views.head.position)
+                progress(views.head.position, last)
+            with store.swapping():
                 # The live views stand still now: readers must not go back in time by the swap.
                 while _fold_next(log, views):
                     pass
-                views.settle()
-                files.swap_in(views.path)
-            return views.position
+                store.swap_in(views.db)
+            return views.head.position
         finally:
             views.close()
 
 
-def catch_up(log: Log, directory: Path, progress: Progress = lambda position, last: None) -> int:
+def catch_up(log: Log, store: ViewStore, progress: Progress = lambda position, last: None) -> int:
     """Bring the views to the end of the log, when nothing runs; return their position.
 
     Raises: as `ProjectionRunner.start` and `run_once`.
     """
-    runner = ProjectionRunner(log, directory)
+    runner = ProjectionRunner(log, store)
     started = time.monotonic()
     last = log.stored_head().position
     try:
@@ -183,7 +189,7 @@ def catch_up(log: Log, directory: Path, progress: Progress = lambda position, la
 def _fold_next(log: Log, views: ViewSet) -> bool:
     commits = _read_batch(log, views.head)
     if commits:
-        views.fold(commits)
+        views.write(views.fold(commits))
     return bool(commits)
 
 

@@ -1,11 +1,10 @@
 """The 24-hour ticker: computed when asked, from trades and one-minute candles."""
 
-import sqlite3
-
 import msgspec
 
 from domain.units import format_units
 from projections.catalogue import Catalogue
+from projections.database import Reading
 from projections.depth import read_depth
 from projections.trades import read_trades
 
@@ -58,9 +57,7 @@ class _Window(msgspec.Struct):
         self.trades += trades
 
 
-def read_ticker(
-    db: sqlite3.Connection, catalogue: Catalogue, market: str, now_ms: int
-) -> TickerView:
+def read_ticker(db: Reading, catalogue: Catalogue, market: str, now_ms: int) -> TickerView:
     """Return the ticker of the 24 hours before now_ms: exact to the millisecond."""
     start_ms = now_ms - WINDOW_MS + 1
     window = _window(db, market, start_ms)
@@ -98,27 +95,27 @@ def read_ticker(
     )
 
 
-def _last_price(db: sqlite3.Connection, catalogue: Catalogue, market: str) -> str:
+def _last_price(db: Reading, catalogue: Catalogue, market: str) -> str:
     trades = read_trades(db, catalogue, market, None, 1).items
     return trades[0].price if trades else ""
 
 
-def _window(db: sqlite3.Connection, market: str, start_ms: int) -> _Window:
+def _window(db: Reading, market: str, start_ms: int) -> _Window:
     """Fold the trades of the first, ragged minute and the whole minutes after it."""
     whole_ms = -(-start_ms // _MINUTE_MS) * _MINUTE_MS
     window = _Window()
-    for price, lots, quote in db.execute(
+    for price, lots, quote in db.rows(
         "SELECT price_ticks, quantity_lots, quote_amount FROM trades"
         " WHERE market = ? AND time_ms >= ? AND time_ms < ? ORDER BY trade_id",
         (market, start_ms, whole_ms),
     ):
         window.add((price, price, price, price), lots, quote, 1)
-    for row in db.execute(
+    for row in db.rows(
         "SELECT open, high, low, close, volume, quote_volume, trades FROM candles"
         " WHERE market = ? AND interval = '1m' AND open_ms >= ? ORDER BY open_ms",
         (market, whole_ms),
     ):
-        window.add(row[:4], int(row[4]), int(row[5]), row[6])
+        window.add(row[:4], row[4], row[5], row[6])
     return window
 
 

@@ -1,48 +1,52 @@
 """Trades: the public tape of each market, and each account's own."""
 
-import sqlite3
-from typing import Any
+from typing import ClassVar
 
 import msgspec
 
 from domain.events import Event, TradeExecuted
 from domain.units import BUY, SELL
 from projections.catalogue import Catalogue
+from projections.database import Insert, Reading, Row, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
+from projections.table import Series, Table
 
-_COLUMNS = (
-    "position, time_ms, market, trade_id, price_ticks, quantity_lots, quote_amount, taker_side,"
-    " maker_order_id, taker_order_id, maker_account, taker_account, maker_fee, taker_fee"
+_DAY_MS = 24 * 60 * 60 * 1000
+_TRADES = Table(
+    "trades",
+    "position INTEGER, time_ms INTEGER, market TEXT, trade_id INTEGER, price_ticks INTEGER,"
+    " quantity_lots INTEGER, quote_amount INTEGER, taker_side TEXT, maker_order_id INTEGER,"
+    " taker_order_id INTEGER, maker_account TEXT, taker_account TEXT, maker_fee INTEGER,"
+    " taker_fee INTEGER",
+    key="position",
+    indexes={
+        "trades_by_id": "(market, trade_id)",
+        "trades_by_time": "(market, time_ms)",
+        "trades_by_maker": "(maker_account, position)",
+        "trades_by_taker": "(taker_account, position)",
+        "trades_by_maker_order": "(maker_order_id, position)",
+        "trades_by_taker_order": "(taker_order_id, position)",
+    },
+    series=Series("time_ms", _DAY_MS),
 )
 
 
 class Trades:
-    schema = """
-        CREATE TABLE trades (
-            position INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, market TEXT NOT NULL,
-            trade_id INTEGER NOT NULL, price_ticks INTEGER NOT NULL,
-            quantity_lots INTEGER NOT NULL, quote_amount INTEGER NOT NULL,
-            taker_side TEXT NOT NULL, maker_order_id INTEGER NOT NULL,
-            taker_order_id INTEGER NOT NULL, maker_account TEXT NOT NULL,
-            taker_account TEXT NOT NULL, maker_fee INTEGER NOT NULL, taker_fee INTEGER NOT NULL);
-        CREATE UNIQUE INDEX trades_by_id ON trades (market, trade_id);
-        CREATE INDEX trades_by_time ON trades (market, time_ms);
-        CREATE INDEX trades_by_maker ON trades (maker_account, position);
-        CREATE INDEX trades_by_taker ON trades (taker_account, position);
-        CREATE INDEX trades_by_maker_order ON trades (maker_order_id, position);
-        CREATE INDEX trades_by_taker_order ON trades (taker_order_id, position);
-    """
+    TABLES: ClassVar = [_TRADES]
 
     def __init__(self) -> None:
-        self._new: list[tuple[object, ...]] = []
+        self._new: list[Row] = []
+
+    def load(self, db: Reading, market: str) -> None:
+        """Do nothing: a trade needs nothing of those before it."""
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {TradeExecuted: self._executed}
 
-    def flush(self, db: sqlite3.Connection) -> None:
-        db.executemany(f"INSERT INTO trades VALUES ({', '.join('?' * 14)})", self._new)
-        self._new.clear()
+    def writes(self) -> list[Write]:
+        new, self._new = self._new, []
+        return [Insert(_TRADES, new)]
 
     def _executed(self, position: int, event: TradeExecuted) -> None:
         self._new.append(
@@ -96,19 +100,19 @@ class AccountTradeView(msgspec.Struct, frozen=True):
 
 
 def read_trades(
-    db: sqlite3.Connection, catalogue: Catalogue, market: str, after: int | None, limit: int
+    db: Reading, catalogue: Catalogue, market: str, after: int | None, limit: int
 ) -> Page[TradeView]:
     """Return a market's trades, newest first."""
     clause, values = where(("market = ?", market), ("trade_id < ?", after))
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM trades {clause} ORDER BY trade_id DESC LIMIT ?",
+    rows = db.rows(
+        f"SELECT * FROM trades {clause} ORDER BY trade_id DESC LIMIT ?",
         (*values, limit + 1),
-    ).fetchall()
+    )
     return page([_public(catalogue, row) for row in rows], limit, lambda trade: trade.id)
 
 
 def read_account_trades(
-    db: sqlite3.Connection,
+    db: Reading,
     catalogue: Catalogue,
     account: str,
     *,
@@ -118,7 +122,7 @@ def read_account_trades(
     limit: int,
 ) -> Page[AccountTradeView]:
     """Return the account's trades, newest first; both sides of a trade with itself."""
-    found: set[tuple[Any, ...]] = set()
+    found: set[Row] = set()
     for role in ("maker", "taker"):
         # One role at a time: so an index gives the newest trades, however long the history is.
         clause, values = where(
@@ -126,8 +130,8 @@ def read_account_trades(
             ("market = ?", market), ("position < ?", after),
         )  # fmt: skip
         found.update(
-            db.execute(
-                f"SELECT {_COLUMNS} FROM trades {clause} ORDER BY position DESC LIMIT ?",
+            db.rows(
+                f"SELECT * FROM trades {clause} ORDER BY position DESC LIMIT ?",
                 (*values, limit + 1),
             )
         )
@@ -143,7 +147,7 @@ def read_account_trades(
     return Page(items, following)
 
 
-def _public(catalogue: Catalogue, row: tuple[Any, ...]) -> TradeView:
+def _public(catalogue: Catalogue, row: Row) -> TradeView:
     market = row[2]
     return TradeView(
         row[3],
@@ -157,7 +161,7 @@ def _public(catalogue: Catalogue, row: tuple[Any, ...]) -> TradeView:
     )
 
 
-def _own(catalogue: Catalogue, row: tuple[Any, ...], role: str) -> AccountTradeView:
+def _own(catalogue: Catalogue, row: Row, role: str) -> AccountTradeView:
     market, taker_side = row[2], row[7]
     other = SELL if taker_side == BUY else BUY
     side, order_id, fee = (

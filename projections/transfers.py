@@ -1,7 +1,6 @@
 """Deposits and withdrawals."""
 
-import sqlite3
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -15,58 +14,79 @@ from domain.events import (
     WithdrawalRequested,
 )
 from projections.catalogue import Catalogue
+from projections.database import Insert, Reading, Row, Upsert, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
+from projections.table import Table
+
+_DEPOSITS = Table(
+    "deposits",
+    "id INTEGER, time_ms INTEGER, account TEXT, asset TEXT, amount INTEGER, deposit_id TEXT",
+    key="id",
+    indexes={"deposits_by_account": "(account, id)"},
+)
+_WITHDRAWALS = Table(
+    "withdrawals",
+    "id INTEGER, account TEXT, asset TEXT, amount INTEGER, address TEXT, request_id TEXT,"
+    " status TEXT, decided_by TEXT, reason TEXT, txid TEXT, created_ms INTEGER,"
+    " updated_ms INTEGER, position INTEGER",
+    key="id",
+    indexes={
+        "withdrawals_by_account": "(account, id)",
+        "withdrawals_by_status": "(status, id)",
+    },
+)
+
+
+class _Withdrawal(msgspec.Struct):
+    """A row; see `WithdrawalView`."""
+
+    id: int
+    account: str
+    asset: str
+    amount: int
+    address: str
+    request_id: str
+    status: str
+    decided_by: str
+    reason: str
+    txid: str
+    created_ms: int
+    updated_ms: int
+    position: int
 
 
 class Transfers:
-    schema = """
-        CREATE TABLE deposits (
-            id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, account TEXT NOT NULL,
-            asset TEXT NOT NULL, amount INTEGER NOT NULL, deposit_id TEXT NOT NULL UNIQUE);
-        CREATE INDEX deposits_by_account ON deposits (account, id);
-        CREATE TABLE withdrawals (
-            id INTEGER PRIMARY KEY, account TEXT NOT NULL, asset TEXT NOT NULL,
-            amount INTEGER NOT NULL, address TEXT NOT NULL, request_id TEXT NOT NULL,
-            status TEXT NOT NULL, decided_by TEXT NOT NULL, reason TEXT NOT NULL,
-            txid TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
-            position INTEGER NOT NULL);
-        CREATE INDEX withdrawals_by_account ON withdrawals (account, id);
-        CREATE INDEX withdrawals_by_status ON withdrawals (status, id);
-    """
+    """Withdrawals that are not over yet stay in memory, as each step changes only a part."""
 
-    def __init__(self) -> None:
-        self._deposits: list[tuple[object, ...]] = []
-        self._requested: list[tuple[object, ...]] = []
-        self._steps: list[tuple[object, ...]] = []
+    TABLES: ClassVar = [_DEPOSITS, _WITHDRAWALS]
+
+    def __init__(self, db: Reading) -> None:
+        self._deposits: list[Row] = []
+        self._pending = {
+            row[0]: _Withdrawal(*row)
+            for status in ("requested", "approved")
+            for row in db.rows("SELECT * FROM withdrawals WHERE status = ?", (status,))
+        }
+        self._changed: dict[int, _Withdrawal] = {}
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {
             DepositCredited: self._credited,
             WithdrawalRequested: self._request,
             WithdrawalApproved: lambda at, e: self._step(at, e, "approved", by=e.approved_by),
-            WithdrawalRejected: lambda at, e: self._step(
+            WithdrawalRejected: lambda at, e: self._end(
                 at, e, "rejected", by=e.rejected_by, reason=e.reason
             ),
-            WithdrawalCompleted: lambda at, e: self._step(at, e, "completed", txid=e.txid),
-            WithdrawalFailed: lambda at, e: self._step(at, e, "failed", reason=e.reason),
+            WithdrawalCompleted: lambda at, e: self._end(at, e, "completed", txid=e.txid),
+            WithdrawalFailed: lambda at, e: self._end(at, e, "failed", reason=e.reason),
         }
 
-    def flush(self, db: sqlite3.Connection) -> None:
-        db.executemany("INSERT INTO deposits VALUES (?, ?, ?, ?, ?, ?)", self._deposits)
-        db.executemany(
-            "INSERT INTO withdrawals VALUES (?, ?, ?, ?, ?, ?, 'requested', '', '', '', ?, ?, ?)",
-            self._requested,
-        )
-        db.executemany(
-            "UPDATE withdrawals SET status = ?,"
-            " decided_by = CASE ? WHEN '' THEN decided_by ELSE ? END,"
-            " reason = ?, txid = ?, updated_ms = ?, position = ? WHERE id = ?",
-            self._steps,
-        )
-        self._deposits.clear()
-        self._requested.clear()
-        self._steps.clear()
+    def writes(self) -> list[Write]:
+        deposits, self._deposits = self._deposits, []
+        withdrawals = [msgspec.structs.astuple(each) for each in self._changed.values()]
+        self._changed.clear()
+        return [Insert(_DEPOSITS, deposits), Upsert(_WITHDRAWALS, withdrawals)]
 
     def _credited(self, position: int, event: DepositCredited) -> None:
         self._deposits.append(
@@ -81,18 +101,20 @@ class Transfers:
         )
 
     def _request(self, position: int, event: WithdrawalRequested) -> None:
-        self._requested.append(
-            (
-                event.withdrawal_id,
-                event.account,
-                event.asset,
-                event.amount,
-                event.address,
-                event.request_id,
-                event.time_ms,
-                event.time_ms,
-                position,
-            )
+        self._pending[event.withdrawal_id] = self._changed[event.withdrawal_id] = _Withdrawal(
+            event.withdrawal_id,
+            event.account,
+            event.asset,
+            event.amount,
+            event.address,
+            event.request_id,
+            "requested",
+            "",
+            "",
+            "",
+            event.time_ms,
+            event.time_ms,
+            position,
         )
 
     def _step(
@@ -105,9 +127,14 @@ class Transfers:
         reason: str = "",
         txid: str = "",
     ) -> None:
-        self._steps.append(
-            (status, by, by, reason, txid, event.time_ms, position, event.withdrawal_id)
-        )
+        step = self._changed[event.withdrawal_id] = self._pending[event.withdrawal_id]
+        step.status, step.reason, step.txid = status, reason, txid
+        step.decided_by = by or step.decided_by
+        step.updated_ms, step.position = event.time_ms, position
+
+    def _end(self, position: int, event: Any, status: str, **more: str) -> None:
+        self._step(position, event, status, **more)
+        del self._pending[event.withdrawal_id]
 
 
 class DepositView(msgspec.Struct, frozen=True):
@@ -140,11 +167,11 @@ class WithdrawalView(msgspec.Struct, frozen=True):
 
 
 def read_deposits(
-    db: sqlite3.Connection, catalogue: Catalogue, account: str | None, after: int | None, limit: int
+    db: Reading, catalogue: Catalogue, account: str | None, after: int | None, limit: int
 ) -> Page[DepositView]:
     """Return deposits, newest first."""
     clause, values = where(("account = ?", account), ("id < ?", after))
-    rows = db.execute(
+    rows = db.rows(
         f"SELECT * FROM deposits {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
     )
     items = [DepositView(*(*row[:4], catalogue.amount(row[3], row[4]), row[5])) for row in rows]
@@ -152,7 +179,7 @@ def read_deposits(
 
 
 def read_withdrawals(
-    db: sqlite3.Connection,
+    db: Reading,
     catalogue: Catalogue,
     account: str | None,
     *,
@@ -162,19 +189,17 @@ def read_withdrawals(
 ) -> Page[WithdrawalView]:
     """Return withdrawals, newest first."""
     clause, values = where(("account = ?", account), ("status = ?", status), ("id < ?", after))
-    rows = db.execute(
+    rows = db.rows(
         f"SELECT * FROM withdrawals {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
     )
     return page([_withdrawal(catalogue, row) for row in rows], limit, lambda each: each.id)
 
 
-def read_withdrawal(
-    db: sqlite3.Connection, catalogue: Catalogue, withdrawal_id: int
-) -> WithdrawalView | None:
+def read_withdrawal(db: Reading, catalogue: Catalogue, withdrawal_id: int) -> WithdrawalView | None:
     """Return a withdrawal, or None."""
-    row = db.execute("SELECT * FROM withdrawals WHERE id = ?", (withdrawal_id,)).fetchone()
+    row = db.row("SELECT * FROM withdrawals WHERE id = ?", (withdrawal_id,))
     return None if row is None else _withdrawal(catalogue, row)
 
 
-def _withdrawal(catalogue: Catalogue, row: tuple[Any, ...]) -> WithdrawalView:
+def _withdrawal(catalogue: Catalogue, row: Row) -> WithdrawalView:
     return WithdrawalView(*(*row[:3], catalogue.amount(row[2], row[3]), *row[4:]))

@@ -1,165 +1,228 @@
-"""All views together: one fold over commits, one transaction for a batch and its checkpoint."""
+"""The writer of a set of views: folds the log's commits, one transaction for many of them.
 
-import sqlite3
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+The views are of two groups with a checkpoint each. "accounts" needs the total order of the log.
+In "markets" an event changes rows of its own market only, so that several workers can share it.
+"""
 
-from domain.events import EVENTS, Event
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from domain.events import EVENTS, Event, MarketEvent
 from eventstore.commit import GENESIS, Commit, Head
 from projections.balances import Balances
 from projections.candles import Candles
 from projections.catalogue import Catalogue
+from projections.database import Database, Insert, Reading, ViewStore, Write
 from projections.depth import Depth
 from projections.events import Events
 from projections.orders import Orders
 from projections.projection import Handler, Projection
+from projections.table import Table
 from projections.trades import Trades
 from projections.transfers import Transfers
 
-VIEWS_VERSION: Final = 2
-"""Raised whenever a view's tables or meaning change: older files are then built anew."""
+VIEWS_VERSION: Final = 1
+"""Raised whenever a view's tables or meaning change: older sets are then built anew."""
 
-_CHECKPOINT: Final = """
-    CREATE TABLE checkpoint (
-        only_row INTEGER PRIMARY KEY CHECK (only_row = 1), views_version INTEGER NOT NULL,
-        commit_number INTEGER NOT NULL, position INTEGER NOT NULL, seal BLOB NOT NULL,
-        time_ms INTEGER NOT NULL);
-"""
-_SCHEMAS: Final = [
-    kind.schema for kind in (Catalogue, Balances, Orders, Trades, Candles, Depth, Transfers, Events)
+ACCOUNTS: Final = "accounts"
+MARKETS: Final = "markets"
+GROUPS: Final = (ACCOUNTS, MARKETS)
+
+TABLES: Final[list[Table]] = [
+    table
+    for view in (Catalogue, Balances, Transfers, Events, Orders, Trades, Candles, Depth)
+    for table in view.TABLES
 ]
+"""All that is folded from the log, in the order it is compared in."""
+
+_VERSION: Final = Table("views_version", "version INTEGER", key="version")
+CHECKPOINTS: Final = Table(
+    "checkpoints",
+    "feed TEXT, position INTEGER, time_ms INTEGER, commit_number INTEGER, seal TEXT",
+    key="feed",
+)
+"""How far each group has come: the last event, its commit's time, the commit."""
 
 
 class ViewsBroken(Exception):
     """The views do not fit the log, or each other: rebuild them (`./foldex rebuild`)."""
 
 
-class ViewSet:
-    """The one writer of a view file. head: of the log, as far as the file has folded it."""
+class Fold:
+    """Projections that fold the same events, in memory."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.head = GENESIS
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            self.version = stored_version(self._db)
-            if self.version == VIEWS_VERSION:
-                self._load()
-        except BaseException:
-            self._db.close()
-            raise
-
-    @classmethod
-    def create(cls, path: Path) -> "ViewSet":
-        """Make an empty view file and open it."""
-        db = sqlite3.connect(path, isolation_level=None)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript("BEGIN;" + _CHECKPOINT + "".join(_SCHEMAS) + "COMMIT;")
-            db.execute(
-                "INSERT INTO checkpoint VALUES (1, ?, ?, ?, ?, 0)", (VIEWS_VERSION, *GENESIS)
-            )
-        finally:
-            db.close()
-        return cls(path)
-
-    @property
-    def position(self) -> int:
-        """The position of the last event in the views."""
-        return self.head.position
-
-    def fold(self, commits: Sequence[Commit]) -> None:
-        """Fold commits that follow the checkpoint: all of them and the new checkpoint, or nothing.
-
-        After an error this object is of no use: what it had in memory is ahead of the file.
-        Raises: ViewsBroken: the commits do not follow, or an event contradicts the views;
-        sqlite3.Error.
-        """
-        position = self.position
-        first = commits[0]
-        if (first.number, first.first_position, first.previous_seal) != (
-            self.head.number + 1,
-            position + 1,
-            self.head.seal,
-        ):
-            raise ViewsBroken(
-                f"the views are at event {position}, the log goes on at {first.first_position}"
-            )
-        handlers = self._handlers
-        try:
-            for commit in commits:
-                for event in commit.events:
-                    position += 1
-                    for handler in handlers[type(event)]:
-                        handler(position, event)
-        except (LookupError, ValueError, TypeError) as error:
-            raise ViewsBroken(f"event {position} contradicts the views: {error!r}") from error
-        self._write(commits[-1])
-
-    def settle(self) -> None:
-        """Bring the whole file to the disk, out of the write-ahead log."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def close(self) -> None:
-        """Give the file back."""
-        self._db.close()
-
-    def _load(self) -> None:
-        db = self._db
-        db.execute("PRAGMA synchronous = NORMAL")
-        # Fewer, larger checkpoints and indexes that stay in memory: a fifth more events a second.
-        db.execute("PRAGMA wal_autocheckpoint = 8000")
-        db.execute("PRAGMA cache_size = -65536")
-        self.head = Head(
-            *db.execute("SELECT commit_number, position, seal FROM checkpoint").fetchone()
-        )
-        catalogue = Catalogue.load(db)
-        self._projections: list[Projection] = [
-            catalogue,
-            Balances(db, catalogue),
-            Orders(db),
-            Trades(),
-            Candles(db, list(catalogue.markets)),
-            Depth(db),
-            Transfers(),
-            Events(list(EVENTS)),
-        ]
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        self._projections = projections
         self._handlers: dict[type[Event], list[Handler]] = {kind: [] for kind in EVENTS}
-        for projection in self._projections:
+        for projection in projections:
             for kind, handler in projection.handlers().items():
                 self._handlers[kind].append(handler)
 
-    def _write(self, last: Commit) -> None:
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
+    def fold(self, recorded: Sequence[tuple[int, Event]]) -> None:
+        """Fold events with their positions. Raises: ViewsBroken: one contradicts the views."""
+        handlers = self._handlers
+        position = 0
         try:
-            for projection in self._projections:
-                projection.flush(db)
-            self._move_checkpoint(last)
-            db.execute("COMMIT")
-        except BaseException:
-            # A failed COMMIT may have ended the transaction already.
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        self.head = last.head
+            for position, event in recorded:
+                for handler in handlers[type(event)]:
+                    handler(position, event)
+        except (LookupError, ValueError, TypeError) as error:
+            raise ViewsBroken(f"event {position} contradicts the views: {error!r}") from error
 
-    def _move_checkpoint(self, last: Commit) -> None:
-        """Raises: ViewsBroken: of two that fold the same commit, only one gets through."""
-        moved = self._db.execute(
-            "UPDATE checkpoint SET commit_number = ?, position = ?, seal = ?, time_ms = ?"
-            " WHERE position < ? AND position = ?",
-            (*last.head, last.time_ms, last.last_position, self.position),
-        ).rowcount
+    def writes(self) -> list[Write]:
+        """Hand over what was changed since the last call."""
+        return [write for each in self._projections for write in each.writes()]
+
+
+class MarketFold(Fold):
+    """The views of markets: what is known of one is read when its first event comes."""
+
+    def __init__(self, db: Reading) -> None:
+        self._db = db
+        self._views = (Orders(), Trades(), Candles(), Depth())
+        self._loaded: set[str] = set()
+        super().__init__(self._views)
+
+    def fold(self, recorded: Sequence[tuple[int, Event]]) -> None:
+        markets = {event.market for _, event in recorded if isinstance(event, MarketEvent)}
+        for market in sorted(markets - self._loaded):
+            for view in self._views:
+                view.load(self._db, market)
+        self._loaded |= markets
+        super().fold(recorded)
+
+
+def _account_fold(db: Reading) -> Fold:
+    catalogue = Catalogue.load(db)
+    return Fold([catalogue, Balances(db, catalogue), Transfers(db), Events()])
+
+
+_FOLDS: Final[dict[str, Callable[[Reading], Fold]]] = {
+    ACCOUNTS: _account_fold,
+    MARKETS: MarketFold,
+}
+
+
+class _Move(NamedTuple):
+    """A checkpoint's step: from an event position to the end of a commit."""
+
+    group: str
+    position: int
+    last: Commit
+
+
+class Batch(NamedTuple):
+    """What some commits changed, to be written in one transaction."""
+
+    moves: list[_Move]
+    writes: list[Write]
+
+
+class _Group:
+    """A group of views, as far as its fold in memory has come."""
+
+    def __init__(self, db: Reading, name: str) -> None:
+        found = db.row(
+            "SELECT commit_number, position, seal FROM checkpoints WHERE feed = ?", (name,)
+        )
+        if found is None:
+            raise ViewsBroken(f"the views of {name} are not folded from the store")
+        self.name = name
+        self.head = Head(found[0], found[1], bytes.fromhex(found[2]))
+        self._fold = _FOLDS[name](db)
+
+    def fold(self, commits: Sequence[Commit]) -> Batch:
+        """Fold those commits that are new to the group."""
+        new = [commit for commit in commits if commit.number > self.head.number]
+        if not new:
+            return Batch([], [])
+        _require_next(self.head, new[0])
+        self._fold.fold([recorded for commit in new for recorded in commit.recorded()])
+        move = _Move(self.name, self.head.position, new[-1])
+        self.head = new[-1].head
+        return Batch([move], self._fold.writes())
+
+
+class ViewSet:
+    """The one writer of groups of views. After an error it is of no use: its memory is ahead."""
+
+    def __init__(self, db: Database, groups: Sequence[str] = GROUPS) -> None:
+        self.db = db
+        self._groups = [_Group(db, name) for name in groups]
+
+    @classmethod
+    def create(cls, store: ViewStore) -> "ViewSet":
+        """Make an empty set, which is not the current one yet, and open it."""
+        db = store.create([_VERSION, CHECKPOINTS, *TABLES])
+        try:
+            begin = (GENESIS.position, 0, GENESIS.number, GENESIS.seal.hex())
+            with db.transaction():
+                db.write(Insert(_VERSION, [(VIEWS_VERSION,)]))
+                db.write(Insert(CHECKPOINTS, [(name, *begin) for name in GROUPS]))
+            return cls(db)
+        except BaseException:
+            db.close()
+            raise
+
+    @property
+    def head(self) -> Head:
+        """Return how far all groups have folded the log."""
+        return min(group.head for group in self._groups)
+
+    @property
+    def heads(self) -> list[Head]:
+        """Return how far each group has."""
+        return [group.head for group in self._groups]
+
+    def fold(self, commits: Sequence[Commit]) -> Batch:
+        """Fold commits that follow the head, in memory, and return what is to be written.
+
+        Raises: ViewsBroken: the commits do not follow, or an event contradicts the views.
+        """
+        _require_next(self.head, commits[0])
+        batches = [group.fold(commits) for group in self._groups]
+        return Batch(
+            [move for each in batches for move in each.moves],
+            [write for each in batches for write in each.writes],
+        )
+
+    def write(self, batch: Batch) -> None:
+        """Write what was folded and the new checkpoints: all of it, or nothing.
+
+        Raises: ViewsBroken: another process has moved the views on; the database's errors.
+        """
+        with self.db.transaction():
+            for move in batch.moves:
+                self._move_checkpoint(move)
+            for write in batch.writes:
+                self.db.write(write)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.db.close()
+
+    def _move_checkpoint(self, move: _Move) -> None:
+        """Of two that fold the same commit, only one gets through."""
+        number, position, seal = move.last.head
+        moved = self.db.update(
+            "UPDATE checkpoints SET position = ?, time_ms = ?, commit_number = ?, seal = ?"
+            " WHERE feed = ? AND position = ?",
+            (position, move.last.time_ms, number, seal.hex(), move.group, move.position),
+        )
         if moved != 1:
             raise ViewsBroken("another process has moved these views on")
 
 
-def stored_version(db: sqlite3.Connection) -> int:
-    """Return which version of the views a file holds. It is read alone: other columns may differ.
+def stored_version(db: Reading) -> int:
+    """Return which version of the views a set holds. Read it first: other tables may differ."""
+    found = db.row("SELECT version FROM views_version")
+    return 0 if found is None else int(found[0])
 
-    Raises: sqlite3.Error: it is not a file of views.
-    """
-    version: int = db.execute("SELECT views_version FROM checkpoint").fetchone()[0]
-    return version
+
+def _require_next(head: Head, commit: Commit) -> None:
+    """Raises: ViewsBroken: the commit is not the one after the head."""
+    follows = (commit.number, commit.first_position, commit.previous_seal)
+    if follows != (head.number + 1, head.position + 1, head.seal):
+        raise ViewsBroken(
+            f"the views are at event {head.position}, the log goes on at {commit.first_position}"
+        )

@@ -1,18 +1,16 @@
 """What may be read: one method for each question. Amounts, prices, quantities: decimal strings."""
 
-import hashlib
-import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from projections.balances import BalanceView, StatementLine, read_balances, read_statement
 from projections.candles import CandleView, read_candles
 from projections.catalogue import AssetView, Catalogue, MarketView, read_assets, read_markets
+from projections.database import Reading, ViewsMissing, ViewStore
 from projections.depth import DepthView, read_depth
 from projections.events import EventView, read_events
-from projections.files import ViewFiles
 from projections.orders import OrderView, read_order, read_orders
 from projections.page import Page
 from projections.ticker import TickerView, read_ticker
@@ -26,50 +24,49 @@ from projections.transfers import (
 )
 from projections.view_set import VIEWS_VERSION, stored_version
 
-
-class ViewsMissing(Exception):
-    """No views have been built yet: start the exchange, or `./foldex rebuild`."""
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 
 class _Reader:
-    """One thread's connection to the current view file."""
+    """One thread's way to the current views, and their catalogue."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        version = stored_version(self.db)
+    def __init__(self, store: ViewStore) -> None:
+        self._reader = store.reader()
+        self._db: Reading | None = None
+        self._catalogue = Catalogue()
+        self._counts: tuple[int, ...] | None = None
+        self.close = self._reader.close
+
+    @contextmanager
+    def snapshot(self) -> Iterator[tuple[Reading, Catalogue]]:
+        with self._reader.snapshot() as db:
+            if db is not self._db:
+                self._require_version(db)
+                self._db, self._counts = db, None
+            # Read again only when there are more assets or markets than before.
+            counts = db.row("SELECT (SELECT count(*) FROM assets), (SELECT count(*) FROM markets)")
+            if counts != self._counts:
+                self._catalogue, self._counts = Catalogue.load(db), counts
+            yield db, self._catalogue
+
+    def _require_version(self, db: Reading) -> None:
+        version = stored_version(db)
         if version != VIEWS_VERSION:
-            self.db.close()
             raise ViewsMissing(
                 f"the views are of version {version}, not {VIEWS_VERSION}: rebuild them"
             )
-        self._catalogue = Catalogue()
-        self._counts: tuple[int, int] = (0, 0)
-
-    def catalogue(self) -> Catalogue:
-        """Return assets and markets, read again only when there are more than before."""
-        counts = self.db.execute(
-            "SELECT (SELECT count(*) FROM assets), (SELECT count(*) FROM markets)"
-        ).fetchone()
-        if counts != self._counts:
-            self._catalogue, self._counts = Catalogue.load(self.db), counts
-        return self._catalogue
 
 
 class Views:
-    """Reads the views of a data directory, from any thread; each call sees one position.
+    """Reads the current views of a store, from any thread; each call sees one position.
 
     Lists come newest first, except candles and events. `after`: `next` of the page before.
     Raises, all of them: ViewsMissing.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._files = ViewFiles(directory)
+    def __init__(self, store: ViewStore) -> None:
+        self._store = store
         self._local = threading.local()
         self._lock = threading.Lock()
         self._readers: list[_Reader] = []
@@ -78,76 +75,54 @@ class Views:
         """Close every thread's connection."""
         with self._lock:
             for reader in self._readers:
-                reader.db.close()
+                reader.close()
             self._readers.clear()
 
     def position(self) -> int:
-        """Return the event position that the views have reached; 0 before they are built."""
-        if self._files.current() is None:
+        """Return the event position that all views have reached; 0 before they are built."""
+        if self._store.current() is None:
             return 0
-        with self._read() as (db, _):
-            return _checkpoint(db)[0]
+        return self._ask(lambda db, _: reached(db)[0])
 
     def assets(self) -> list[AssetView]:
-        with self._read() as (db, _):
-            return read_assets(db)
+        return self._ask(lambda db, _: read_assets(db))
 
     def markets(self) -> list[MarketView]:
-        with self._read() as (db, catalogue):
-            return read_markets(db, catalogue, None)
+        return self._ask(read_markets, None)
 
     def market(self, market: str) -> MarketView | None:
-        with self._read() as (db, catalogue):
-            found = read_markets(db, catalogue, market)
-            return found[0] if found else None
+        found = self._ask(read_markets, market)
+        return found[0] if found else None
 
     def balances(self, account: str) -> list[BalanceView]:
-        with self._read() as (db, catalogue):
-            return read_balances(db, catalogue, account)
+        return self._ask(read_balances, account)
 
     def statement(
         self, account: str, asset: str | None = None, after: int | None = None, limit: int = 100
     ) -> Page[StatementLine]:
-        with self._read() as (db, catalogue):
-            return read_statement(db, catalogue, account, asset=asset, after=after, limit=limit)
+        return self._ask(read_statement, account, asset=asset, after=after, limit=limit)
 
     def order(
         self, account: str, order_id: int | None = None, client_order_id: str | None = None
     ) -> OrderView | None:
-        with self._read() as (db, catalogue):
-            return read_order(db, catalogue, account, order_id, client_order_id)
+        return self._ask(read_order, account, order_id, client_order_id)
 
     def open_orders(
         self, account: str, market: str | None = None, after: int | None = None, limit: int = 100
     ) -> Page[OrderView]:
-        with self._read() as (db, catalogue):
-            return read_orders(
-                db,
-                catalogue,
-                account,
-                market=market,
-                after=after,
-                limit=limit,
-                only_open=True,
-            )
+        return self._ask(
+            read_orders, account, market=market, after=after, limit=limit, only_open=True
+        )
 
     def order_history(
         self, account: str, market: str | None = None, after: int | None = None, limit: int = 100
     ) -> Page[OrderView]:
-        with self._read() as (db, catalogue):
-            return read_orders(
-                db,
-                catalogue,
-                account,
-                market=market,
-                after=after,
-                limit=limit,
-                only_open=False,
-            )
+        return self._ask(
+            read_orders, account, market=market, after=after, limit=limit, only_open=False
+        )
 
     def trades(self, market: str, after: int | None = None, limit: int = 100) -> Page[TradeView]:
-        with self._read() as (db, catalogue):
-            return read_trades(db, catalogue, market, after, limit)
+        return self._ask(read_trades, market, after, limit)
 
     def account_trades(
         self,
@@ -157,16 +132,14 @@ class Views:
         after: int | None = None,
         limit: int = 100,
     ) -> Page[AccountTradeView]:
-        with self._read() as (db, catalogue):
-            return read_account_trades(
-                db,
-                catalogue,
-                account,
-                market=market,
-                order_id=order_id,
-                after=after,
-                limit=limit,
-            )
+        return self._ask(
+            read_account_trades,
+            account,
+            market=market,
+            order_id=order_id,
+            after=after,
+            limit=limit,
+        )
 
     def candles(
         self,
@@ -179,9 +152,8 @@ class Views:
         fill: bool = False,
     ) -> list[CandleView]:
         """See `read_candles`; the live candle is the last one, with closed false."""
-        with self._read() as (db, catalogue):
-            now_ms = _checkpoint(db)[1]
-            return read_candles(
+        return self._ask(
+            lambda db, catalogue: read_candles(
                 db,
                 catalogue,
                 market,
@@ -189,34 +161,38 @@ class Views:
                 start_ms=start_ms,
                 end_ms=end_ms,
                 limit=limit,
-                now_ms=now_ms,
+                now_ms=reached(db)[1],
                 fill=fill,
             )
+        )
 
     def depth(self, market: str, limit: int = 100) -> DepthView | None:
         """Return the book as of the views' position; None when there is no such market."""
-        with self._read() as (db, catalogue):
-            if market not in catalogue.markets:
-                return None
-            return read_depth(db, catalogue, market, limit, _checkpoint(db)[0])
+        return self._ask(
+            lambda db, catalogue: (
+                read_depth(db, catalogue, market, limit, reached(db)[0])
+                if market in catalogue.markets
+                else None
+            )
+        )
 
     def ticker(self, market: str) -> TickerView | None:
         """Return the 24 hours before the log's last event; None when there is no such market."""
-        with self._read() as (db, catalogue):
-            if market not in catalogue.markets:
-                return None
-            return read_ticker(db, catalogue, market, _checkpoint(db)[1])
+        return self._ask(
+            lambda db, catalogue: (
+                read_ticker(db, catalogue, market, reached(db)[1])
+                if market in catalogue.markets
+                else None
+            )
+        )
 
     def tickers(self) -> list[TickerView]:
-        with self._read() as (db, catalogue):
-            now_ms = _checkpoint(db)[1]
-            return [read_ticker(db, catalogue, each, now_ms) for each in sorted(catalogue.markets)]
+        return self._ask(_read_tickers)
 
     def deposits(
         self, account: str | None = None, after: int | None = None, limit: int = 100
     ) -> Page[DepositView]:
-        with self._read() as (db, catalogue):
-            return read_deposits(db, catalogue, account, after, limit)
+        return self._ask(read_deposits, account, after, limit)
 
     def withdrawals(
         self,
@@ -225,12 +201,10 @@ class Views:
         after: int | None = None,
         limit: int = 100,
     ) -> Page[WithdrawalView]:
-        with self._read() as (db, catalogue):
-            return read_withdrawals(db, catalogue, account, status=status, after=after, limit=limit)
+        return self._ask(read_withdrawals, account, status=status, after=after, limit=limit)
 
     def withdrawal(self, withdrawal_id: int) -> WithdrawalView | None:
-        with self._read() as (db, catalogue):
-            return read_withdrawal(db, catalogue, withdrawal_id)
+        return self._ask(read_withdrawal, withdrawal_id)
 
     def events(
         self,
@@ -243,8 +217,8 @@ class Views:
         after: int | None = None,
         limit: int = 100,
     ) -> Page[EventView]:
-        with self._read() as (db, _):
-            return read_events(
+        return self._ask(
+            lambda db, _: read_events(
                 db,
                 stream=stream,
                 type=type,
@@ -254,55 +228,38 @@ class Views:
                 after=after,
                 limit=limit,
             )
-
-    def fingerprint(self) -> dict[str, str]:
-        """Return the SHA-256 of each table's rows: equal views have equal fingerprints."""
-        with self._read() as (db, _):
-            tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-            return {name: _table_hash(db, name) for (name,) in tables.fetchall()}
+        )
 
     @contextmanager
-    def _read(self) -> Iterator[tuple[sqlite3.Connection, Catalogue]]:
-        """Give this thread's connection, in a transaction: all it reads is of one position."""
-        reader = self._reader()
-        reader.db.execute("BEGIN")
-        try:
-            yield reader.db, reader.catalogue()
-        finally:
-            reader.db.execute("ROLLBACK")
+    def snapshot(self) -> Iterator[Reading]:
+        """Give the current set for reading, at one position: for checks by SQL of their own."""
+        with self._reader().snapshot() as (db, _):
+            yield db
+
+    def _ask(
+        self,
+        read: Callable[Concatenate[Reading, Catalogue, Asked], Answer],
+        *args: Asked.args,
+        **more: Asked.kwargs,
+    ) -> Answer:
+        with self._reader().snapshot() as (db, catalogue):
+            return read(db, catalogue, *args, **more)
 
     def _reader(self) -> _Reader:
-        path = self._files.current()
-        if path is None:
-            raise ViewsMissing("no views have been built yet: start the exchange, or rebuild them")
         reader: _Reader | None = getattr(self._local, "reader", None)
-        if reader is not None and reader.path == path:
-            return reader
-        opened = _Reader(path)
-        with self._lock:
-            self._readers.append(opened)
-            if reader is not None:
-                reader.db.close()
-                self._readers.remove(reader)
-        self._local.reader = opened
-        return opened
+        if reader is None:
+            reader = self._local.reader = _Reader(self._store)
+            with self._lock:
+                self._readers.append(reader)
+        return reader
 
 
-def compare(left: Views, right: Views) -> list[str]:
-    """Return the tables that differ, by name: of views and their rebuild from zero, none."""
-    ours, theirs = left.fingerprint(), right.fingerprint()
-    return sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+def reached(db: Reading) -> tuple[int, int]:
+    """Return the event position that all views have reached, and its commit's time, ms UTC."""
+    found = db.row("SELECT position, time_ms FROM checkpoints ORDER BY position, time_ms LIMIT 1")
+    return (0, 0) if found is None else (found[0], found[1])
 
 
-def _checkpoint(db: sqlite3.Connection) -> tuple[int, int]:
-    """Return the views' position and the time of its event, ms UTC."""
-    position, time_ms = db.execute("SELECT position, time_ms FROM checkpoint").fetchone()
-    return position, time_ms
-
-
-def _table_hash(db: sqlite3.Connection, table: str) -> str:
-    digest = hashlib.sha256()
-    columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
-    for row in db.execute(f"SELECT * FROM {table} ORDER BY {', '.join(columns)}"):
-        digest.update(repr(row).encode())
-    return digest.hexdigest()
+def _read_tickers(db: Reading, catalogue: Catalogue) -> list[TickerView]:
+    now_ms = reached(db)[1]
+    return [read_ticker(db, catalogue, each, now_ms) for each in sorted(catalogue.markets)]

@@ -1,13 +1,21 @@
-"""`backend` is every kind of store in turn: another one is one more entry in BACKENDS."""
+"""`backend` is every kind of store in turn, `view_backend` every kind of view store.
+
+Another one is one more entry in BACKENDS or VIEW_BACKENDS.
+"""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from eventstore.store import Store
+from projections.database import ViewStore
+from projections.views import Views
+from tests.conformance import view_backends
 from tests.conformance.backends import Backend, MemoryBackend, SQLiteBackend
+from tests.conformance.view_backends import ViewBackend
 
 BACKENDS: Final[dict[str, Callable[[Path], Backend]]] = {
     "memory": lambda _: MemoryBackend(),
@@ -24,3 +32,27 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 def store(backend: Backend) -> Iterator[Store]:
     with backend.open() as store:
         yield store
+
+
+VIEW_BACKENDS: Final[dict[str, Callable[[Path, ExitStack], ViewBackend]]] = {
+    "sqlite": view_backends.SQLiteBackend,
+}
+
+
+@pytest.fixture(params=VIEW_BACKENDS)
+def view_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ViewBackend]:
+    with ExitStack() as resources:
+        yield VIEW_BACKENDS[request.param](tmp_path, resources)
+
+
+@pytest.fixture
+def view_store(view_backend: ViewBackend) -> ViewStore:
+    return view_backend.store("live")
+
+
+@pytest.fixture
+def views(view_backend: ViewBackend) -> Iterator[Views]:
+    """Read the same views as another process does."""
+    reader = Views(view_backend.store("live"))
+    yield reader
+    reader.close()

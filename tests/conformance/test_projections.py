@@ -1,21 +1,20 @@
 """The views are a fold of the log: exact after any crash, equal to a rebuild and to the state."""
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from domain.exchange import Exchange
 from eventstore.memory import open_memory
 from eventstore.store import Store
-from projections.events import Events
-from projections.files import ViewFiles
+from projections.compare import fingerprint
+from projections.database import ViewStore
 from projections.runner import ProjectionRunner, catch_up, rebuild
-from projections.view_set import ViewsBroken, ViewSet
+from projections.view_set import Batch, ViewsBroken, ViewSet
 from projections.views import Views
+from tests.conformance.view_backends import ViewBackend
 from tests.model.chance import Chance
 from tests.model.side_by_side import MARKETS, SideBySide
 
@@ -60,15 +59,8 @@ def day() -> Iterator[Day]:
         yield made
 
 
-@pytest.fixture
-def views(tmp_path: Path) -> Iterator[Views]:
-    reader = Views(tmp_path)
-    yield reader
-    reader.close()
-
-
-def test_balances_equal_the_state(day: Day, views: Views, tmp_path: Path) -> None:
-    assert catch_up(day.log, tmp_path) == day.exchange.position
+def test_balances_equal_the_state(day: Day, views: Views, view_store: ViewStore) -> None:
+    assert catch_up(day.log, view_store) == day.exchange.position
     for account in day.exchange.accounts.values():
         shown = {each.asset: each for each in views.balances(account.account_id)}
         for asset, balance in account.balances.items():
@@ -78,8 +70,8 @@ def test_balances_equal_the_state(day: Day, views: Views, tmp_path: Path) -> Non
             assert Decimal(held) == balance.held * unit
 
 
-def test_a_statement_adds_up_to_the_balance(day: Day, views: Views, tmp_path: Path) -> None:
-    catch_up(day.log, tmp_path)
+def test_a_statement_adds_up_to_the_balance(day: Day, views: Views, view_store: ViewStore) -> None:
+    catch_up(day.log, view_store)
     for account in day.exchange.accounts:
         sums: dict[str, tuple[Decimal, Decimal]] = defaultdict(lambda: (Decimal(0), Decimal(0)))
         for line in views.statement(account, limit=100_000).items:
@@ -89,8 +81,10 @@ def test_a_statement_adds_up_to_the_balance(day: Day, views: Views, tmp_path: Pa
             assert sums[balance.asset] == (Decimal(balance.free), Decimal(balance.held))
 
 
-def test_depth_and_open_orders_equal_the_book(day: Day, views: Views, tmp_path: Path) -> None:
-    catch_up(day.log, tmp_path)
+def test_depth_and_open_orders_equal_the_book(
+    day: Day, views: Views, view_store: ViewStore
+) -> None:
+    catch_up(day.log, view_store)
     for symbol, market in day.exchange.markets.items():
         shown = views.depth(symbol, limit=10_000)
         assert shown is not None
@@ -107,46 +101,55 @@ def test_depth_and_open_orders_equal_the_book(day: Day, views: Views, tmp_path: 
         assert open_ids == set(account.open_orders)
 
 
-def test_every_event_has_a_row(day: Day, views: Views, tmp_path: Path) -> None:
-    catch_up(day.log, tmp_path)
+def test_every_event_has_a_row(day: Day, views: Views, view_store: ViewStore) -> None:
+    catch_up(day.log, view_store)
     rows = views.events(limit=1_000_000).items
     assert [row.id for row in rows] == list(range(1, day.exchange.position + 1))
 
 
-def test_views_built_in_steps_equal_a_rebuild(day: Day, views: Views, tmp_path: Path) -> None:
-    catch_up(day.log, tmp_path)
+def test_views_built_in_steps_equal_a_rebuild(
+    day: Day, views: Views, view_store: ViewStore
+) -> None:
+    catch_up(day.log, view_store)
     day.go_on(COMMANDS)
-    catch_up(day.log, tmp_path)
-    followed = views.fingerprint()
-    rebuild(day.log, tmp_path)
-    assert views.fingerprint() == followed
+    catch_up(day.log, view_store)
+    followed = fingerprint(views)
+    rebuild(day.log, view_store)
+    assert fingerprint(views) == followed
     assert len(followed) >= 10
 
 
-def test_a_crash_between_fold_and_checkpoint_counts_nothing_twice(
-    day: Day, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_crash_before_the_end_of_a_transaction_counts_nothing_twice(
+    day: Day,
+    views: Views,
+    view_store: ViewStore,
+    view_backend: ViewBackend,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The checkpoint is written last, in the same transaction: fail just before it, many times."""
-    whole = tmp_path / "whole"
+    """The checkpoint moves in the same transaction: fail just before its end, many times."""
+    whole = view_backend.store("whole")
     catch_up(day.log, whole)
     uninterrupted = Views(whole)
     monkeypatch.setattr("projections.runner.COMMITS_PER_PAGE", 20)
     monkeypatch.setattr("projections.runner.EVENTS_PER_BATCH", 1)
-    flush = Events.flush
+    write = ViewSet.write
     calls = 0
 
-    def fail_every_other_time(self: Events, db: sqlite3.Connection) -> None:
+    def fail_every_other_time(self: ViewSet, batch: Batch) -> None:
         nonlocal calls
-        flush(self, db)
         calls += 1
-        if calls % 2:
+        if not calls % 2:
+            return write(self, batch)
+        with self.db.transaction():
+            for each in batch.writes:
+                self.db.write(each)
             raise OSError("the power went out")
 
-    ViewFiles(tmp_path).swap_in(_empty_views(tmp_path))
-    monkeypatch.setattr(Events, "flush", fail_every_other_time)
+    _begin_empty(view_store)
+    monkeypatch.setattr(ViewSet, "write", fail_every_other_time)
     failures = 0
     while views.position() < day.exchange.position:
-        runner = ProjectionRunner(day.log, tmp_path)
+        runner = ProjectionRunner(day.log, view_store)
         try:
             while runner.run_once():
                 pass
@@ -154,54 +157,54 @@ def test_a_crash_between_fold_and_checkpoint_counts_nothing_twice(
             failures += 1
         runner.stop()
     assert failures > 5
-    assert views.fingerprint() == uninterrupted.fingerprint()
+    assert fingerprint(views) == fingerprint(uninterrupted)
     uninterrupted.close()
 
 
-def _empty_views(directory: Path) -> Path:
-    path = ViewFiles(directory).next()
-    ViewSet.create(path).close()
-    return path
-
-
-def test_the_same_commit_is_not_folded_twice(day: Day, tmp_path: Path) -> None:
-    commits = day.log.read(0, 3)
-    views = ViewSet.create(tmp_path / "views.db")
-    views.fold(commits[:2])
-    with pytest.raises(ViewsBroken):
-        views.fold(commits[:2])
+def _begin_empty(store: ViewStore) -> None:
+    views = ViewSet.create(store)
+    store.swap_in(views.db)
     views.close()
 
 
-def test_a_commit_is_not_skipped(day: Day, tmp_path: Path) -> None:
+def test_the_same_commit_is_not_folded_twice(day: Day, view_store: ViewStore) -> None:
     commits = day.log.read(0, 3)
-    views = ViewSet.create(tmp_path / "views.db")
+    views = ViewSet.create(view_store)
+    views.fold(commits[:2])
+    with pytest.raises(ViewsBroken, match="the views are at event"):
+        views.fold(commits[1:2])
+    views.close()
+
+
+def test_a_commit_is_not_skipped(day: Day, view_store: ViewStore) -> None:
+    commits = day.log.read(0, 3)
+    views = ViewSet.create(view_store)
     views.fold(commits[:1])
     with pytest.raises(ViewsBroken):
         views.fold(commits[2:])
     views.close()
 
 
-def test_two_processes_cannot_move_the_same_views(day: Day, tmp_path: Path) -> None:
+def test_two_processes_cannot_move_the_same_views(day: Day, view_store: ViewStore) -> None:
     commits = day.log.read(0, 2)
-    first = ViewSet.create(tmp_path / "views.db")
-    second = ViewSet(tmp_path / "views.db")
-    first.fold(commits)
-    with pytest.raises((ViewsBroken, sqlite3.Error)):
-        second.fold(commits)
+    first = ViewSet.create(view_store)
+    second = ViewSet(view_store.open(first.db.name))
+    first.write(first.fold(commits))
+    with pytest.raises(ViewsBroken, match="another process"):
+        second.write(second.fold(commits))
     first.close()
     second.close()
 
 
 def test_a_rebuild_swaps_under_a_live_runner_and_reader(
-    day: Day, views: Views, tmp_path: Path
+    day: Day, views: Views, view_store: ViewStore
 ) -> None:
-    runner = ProjectionRunner(day.log, tmp_path)
+    runner = ProjectionRunner(day.log, view_store)
     runner.start()
     assert runner.wait_for(day.exchange.position, 20)
-    before = views.fingerprint()
-    assert rebuild(day.log, tmp_path) == day.exchange.position
-    assert views.fingerprint() == before
+    before = fingerprint(views)
+    assert rebuild(day.log, view_store) == day.exchange.position
+    assert fingerprint(views) == before
     day.go_on(50)
     assert runner.wait_for(day.exchange.position, 20)
     assert views.position() == day.exchange.position
@@ -210,28 +213,28 @@ def test_a_rebuild_swaps_under_a_live_runner_and_reader(
 
 
 def test_an_older_version_is_built_anew(
-    day: Day, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    day: Day, views: Views, view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catch_up(day.log, tmp_path)
-    before = ViewFiles(tmp_path).current()
+    catch_up(day.log, view_store)
+    before = view_store.current()
     monkeypatch.setattr("projections.view_set.VIEWS_VERSION", 999)
     monkeypatch.setattr("projections.runner.VIEWS_VERSION", 999)
     monkeypatch.setattr("projections.views.VIEWS_VERSION", 999)
-    catch_up(day.log, tmp_path)
-    assert ViewFiles(tmp_path).current() != before
+    catch_up(day.log, view_store)
+    assert view_store.current() != before
     assert views.position() == day.exchange.position
 
 
-def test_views_ahead_of_the_log_are_refused(day: Day, tmp_path: Path) -> None:
-    catch_up(day.log, tmp_path)
+def test_views_ahead_of_the_log_are_refused(day: Day, view_store: ViewStore) -> None:
+    catch_up(day.log, view_store)
     with open_memory() as other:
-        runner = ProjectionRunner(other.log, tmp_path)
+        runner = ProjectionRunner(other.log, view_store)
         with pytest.raises(ViewsBroken, match="beyond the end of the log"):
             runner.start()
 
 
-def test_pages_join_without_a_gap(day: Day, views: Views, tmp_path: Path) -> None:
-    catch_up(day.log, tmp_path)
+def test_pages_join_without_a_gap(day: Day, views: Views, view_store: ViewStore) -> None:
+    catch_up(day.log, view_store)
     market = MARKETS[0]
     whole = [trade.id for trade in views.trades(market, limit=100_000).items]
     assert whole == sorted(whole, reverse=True)

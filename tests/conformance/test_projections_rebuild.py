@@ -3,17 +3,18 @@
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from domain.events import AccountOpened, AssetListed, DepositCredited, Event, WriterStarted
 from eventstore.memory import open_memory
 from eventstore.store import Log
-from projections.files import RebuildRunning, ViewFiles
+from projections.compare import compare, fingerprint
+from projections.database import RebuildRunning, ViewsMissing, ViewStore
 from projections.runner import ProjectionRunner, catch_up, rebuild
 from projections.view_set import ViewsBroken, ViewSet
-from projections.views import Views, ViewsMissing, compare
+from projections.views import Views
+from tests.conformance.view_backends import ViewBackend
 
 T = 1_700_000_000_000
 
@@ -33,13 +34,6 @@ def log() -> Iterator[Log]:
         yield store.log
 
 
-@pytest.fixture
-def views(tmp_path: Path) -> Iterator[Views]:
-    reader = Views(tmp_path)
-    yield reader
-    reader.close()
-
-
 def add_deposits(log: Log, first: int, last: int) -> None:
     for number in range(first, last + 1):
         log.append([deposit(number)], T + number)
@@ -50,11 +44,11 @@ def free(views: Views) -> str:
 
 
 def test_a_failed_batch_leaves_nothing_behind_for_the_next_try(
-    log: Log, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: Log, views: Views, view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catch_up(log, tmp_path)
+    catch_up(log, view_store)
     add_deposits(log, 1, 3)
-    runner = ProjectionRunner(log, tmp_path)
+    runner = ProjectionRunner(log, view_store)
     move = ViewSet._move_checkpoint
     monkeypatch.setattr(ViewSet, "_move_checkpoint", _fail)
     with pytest.raises(OSError, match="the disk is full"):
@@ -71,10 +65,10 @@ def _fail(*_: object) -> None:
 
 
 def test_a_runner_that_cannot_go_on_says_so_and_skips_nothing(
-    log: Log, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: Log, views: Views, view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catch_up(log, tmp_path)
-    runner = ProjectionRunner(log, tmp_path)
+    catch_up(log, view_store)
+    runner = ProjectionRunner(log, view_store)
     runner.start()
     monkeypatch.setattr(ViewSet, "_move_checkpoint", _fail)
     add_deposits(log, 1, 2)
@@ -84,19 +78,19 @@ def test_a_runner_that_cannot_go_on_says_so_and_skips_nothing(
     runner.stop()
 
 
-def test_views_of_another_log_are_refused(tmp_path: Path, log: Log) -> None:
-    catch_up(log, tmp_path)
+def test_views_of_another_log_are_refused(view_store: ViewStore, log: Log) -> None:
+    catch_up(log, view_store)
     with open_memory() as other:
         # As long as the first, and longer: only the seal tells them apart.
         other.log.append(opening("bob"), T)
         other.log.append([WriterStarted(T, "w")], T)
         with pytest.raises(ViewsBroken, match="another log"):
-            catch_up(other.log, tmp_path)
+            catch_up(other.log, view_store)
 
 
-def test_a_commit_of_another_log_is_not_folded(tmp_path: Path, log: Log) -> None:
-    views = ViewSet.create(tmp_path / "views.db")
-    views.fold(log.read(0))
+def test_a_commit_of_another_log_is_not_folded(view_store: ViewStore, log: Log) -> None:
+    views = ViewSet.create(view_store)
+    views.write(views.fold(log.read(0)))
     with open_memory() as other:
         other.log.append(opening("bob"), T)
         other.log.append([deposit(1, "bob")], T)
@@ -106,9 +100,9 @@ def test_a_commit_of_another_log_is_not_folded(tmp_path: Path, log: Log) -> None
 
 
 def test_readers_never_go_back_in_time_while_views_are_rebuilt_again_and_again(
-    log: Log, views: Views, tmp_path: Path
+    log: Log, views: Views, view_store: ViewStore
 ) -> None:
-    runner = ProjectionRunner(log, tmp_path)
+    runner = ProjectionRunner(log, view_store)
     runner.start()
     seen: list[tuple[int, int]] = []
     over = threading.Event()
@@ -122,7 +116,7 @@ def test_readers_never_go_back_in_time_while_views_are_rebuilt_again_and_again(
     reader.start()
     for round_ in range(8):
         add_deposits(log, 20 * round_ + 1, 20 * round_ + 20)
-        rebuild(log, tmp_path)
+        rebuild(log, view_store)
     assert runner.wait_for(163, timeout_s=20)
     over.set()
     reader.join()
@@ -134,78 +128,86 @@ def test_readers_never_go_back_in_time_while_views_are_rebuilt_again_and_again(
 
 
 def test_followed_views_equal_views_rebuilt_from_zero(
-    log: Log, views: Views, tmp_path: Path
+    log: Log, views: Views, view_store: ViewStore, view_backend: ViewBackend
 ) -> None:
     for number in range(1, 6):
         add_deposits(log, number, number)
-        catch_up(log, tmp_path)
-    rebuild(log, tmp_path / "anew")
-    anew = Views(tmp_path / "anew")
+        catch_up(log, view_store)
+    other = view_backend.store("anew")
+    rebuild(log, other)
+    anew = Views(other)
     assert compare(views, anew) == []
+    assert fingerprint(views) == fingerprint(anew)
     add_deposits(log, 6, 6)
-    catch_up(log, tmp_path / "anew")
-    assert compare(views, anew) == ["balances", "checkpoint", "deposits", "events", "statement"]
+    catch_up(log, other)
+    differences = compare(views, anew)
+    assert [each.table for each in differences] == [
+        "checkpoints", "balances", "statement", "deposits", "events",
+    ]  # fmt: skip
+    assert differences[1] == (
+        "balances", ("ann", "BTC", 600_000_000, 0), ("ann", "BTC", 700_000_000, 0)
+    )  # fmt: skip
+    assert differences[2].left is None
     anew.close()
 
 
-def test_only_one_rebuild_runs_at_a_time(log: Log, tmp_path: Path) -> None:
-    with ViewFiles(tmp_path).building(), pytest.raises(RebuildRunning):
-        rebuild(log, tmp_path)
-    assert rebuild(log, tmp_path) == 3
+def test_only_one_rebuild_runs_at_a_time(log: Log, view_store: ViewStore) -> None:
+    with view_store.building(), pytest.raises(RebuildRunning):
+        rebuild(log, view_store)
+    assert rebuild(log, view_store) == 3
 
 
 def test_one_set_before_the_current_one_is_kept_and_failed_attempts_are_removed(
-    log: Log, tmp_path: Path
+    log: Log, view_store: ViewStore, view_backend: ViewBackend
 ) -> None:
     for _ in range(4):
-        rebuild(log, tmp_path)
-    ViewSet.create(ViewFiles(tmp_path).next()).close()
-    assert _sets(tmp_path) == ["views-3.db", "views-4.db", "views-5.db"]
-    rebuild(log, tmp_path)
-    assert _sets(tmp_path) == ["views-4.db", "views-5.db"]
-
-
-def _sets(directory: Path) -> list[str]:
-    return sorted(path.name for path in (directory / "views").glob("*.db"))
+        rebuild(log, view_store)
+    ViewSet.create(view_store).close()
+    assert len(view_backend.sets("live")) == 3
+    rebuild(log, view_store)
+    sets = view_backend.sets("live")
+    assert sets[-1] == view_store.current()
+    assert len(sets) == 2
 
 
 def test_a_rebuild_that_fails_leaves_the_live_views_alone(
-    log: Log, views: Views, tmp_path: Path
+    log: Log, views: Views, view_store: ViewStore
 ) -> None:
-    catch_up(log, tmp_path)
+    catch_up(log, view_store)
+    before = view_store.current()
     with pytest.raises(KeyboardInterrupt):
-        rebuild(log, tmp_path, _interrupt)
+        rebuild(log, view_store, _interrupt)
     assert free(views) == "1.00000000"
-    assert ViewFiles(tmp_path).current() == tmp_path / "views" / "views-1.db"
+    assert view_store.current() == before
 
 
 def _interrupt(position: int, last: int) -> None:
     raise KeyboardInterrupt
 
 
-def test_views_that_were_deleted_are_built_again(log: Log, views: Views, tmp_path: Path) -> None:
-    catch_up(log, tmp_path)
-    current = ViewFiles(tmp_path).current()
-    assert current is not None
-    current.unlink()
+def test_views_that_were_deleted_are_built_again(
+    log: Log, views: Views, view_store: ViewStore, view_backend: ViewBackend
+) -> None:
+    catch_up(log, view_store)
+    view_backend.lose_current("live")
     assert views.position() == 0
     with pytest.raises(ViewsMissing):
         views.balances("ann")
-    catch_up(log, tmp_path)
+    catch_up(log, view_store)
     assert free(views) == "1.00000000"
 
 
 def test_views_of_another_version_are_not_read(
-    log: Log, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: Log, views: Views, view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catch_up(log, tmp_path)
+    catch_up(log, view_store)
     monkeypatch.setattr("projections.views.VIEWS_VERSION", 999)
     with pytest.raises(ViewsMissing, match="not 999"):
         views.balances("ann")
 
 
-def test_views_can_be_read_from_many_threads(log: Log, views: Views, tmp_path: Path) -> None:
-    catch_up(log, tmp_path)
+def test_views_can_be_read_from_many_threads(log: Log, views: Views, view_store: ViewStore) -> None:
+    catch_up(log, view_store)
     found: list[str] = []
 
     def read() -> None:
@@ -224,14 +226,14 @@ def _in_threads(what: Callable[[], None], count: int) -> None:
         thread.join()
 
 
-def test_amounts_beyond_64_bits_are_exact(views: Views, tmp_path: Path) -> None:
+def test_amounts_beyond_64_bits_are_exact(views: Views, view_store: ViewStore) -> None:
     huge = 2**63 - 1
     with open_memory() as store:
         events = opening()[:2]
         events += [DepositCredited(T, "ann", "BTC", huge, f"d{number}") for number in range(3)]
         store.log.append(events, T)
-        catch_up(store.log, tmp_path)
+        catch_up(store.log, view_store)
         store.log.append([DepositCredited(T, "ann", "BTC", huge, "d4")], T)
-        catch_up(store.log, tmp_path)
+        catch_up(store.log, view_store)
     assert free(views).replace(".", "") == str(4 * huge)
     assert views.statement("ann").items[0].free_after == free(views)

@@ -22,6 +22,7 @@ from domain.events import (
 from eventstore.memory import open_memory
 from projections.intervals import FIXED_MS, INTERVALS, next_open_ms, open_time_ms
 from projections.runner import catch_up
+from projections.sqlite import SQLiteViews
 from projections.views import Views
 
 MARKET = "BTC-USDT"
@@ -78,7 +79,7 @@ def test_the_server_s_time_zone_does_not_matter(interval: str, time_ms: int) -> 
 
 @pytest.fixture
 def views(tmp_path: Path) -> Iterator[Views]:
-    reader = Views(tmp_path)
+    reader = Views(SQLiteViews(tmp_path))
     yield reader
     reader.close()
 
@@ -118,7 +119,7 @@ def test_high_and_low_come_from_the_prices(tmp_path: Path, views: Views) -> None
         prices = (100, 130, 90, 110)
         events = day(*(("2024-01-01 00:00:10", price, 2) for price in prices))
         store.log.append(events, events[-1].time_ms)
-        catch_up(store.log, tmp_path)
+        catch_up(store.log, SQLiteViews(tmp_path))
     (candle,) = views.candles(MARKET, "1m")
     shown = (candle.open, candle.high, candle.low, candle.close)
     assert shown == ("1.00", "1.30", "0.90", "1.10")
@@ -130,7 +131,7 @@ def test_a_candle_is_closed_once_the_log_has_passed_it(tmp_path: Path, views: Vi
     with open_memory() as store:
         events = day(("2024-01-01 00:00:59", 100, 1), ("2024-01-01 00:03:00", 120, 1))
         store.log.append(events, events[-1].time_ms)
-        catch_up(store.log, tmp_path)
+        catch_up(store.log, SQLiteViews(tmp_path))
     assert [each.closed for each in views.candles(MARKET, "1m")] == [True, False]
     filled = views.candles(MARKET, "1m", fill=True)
     assert [(each.close, each.trades) for each in filled] == [
@@ -148,9 +149,9 @@ def test_candles_go_on_after_the_views_are_opened_again(tmp_path: Path, views: V
     events = day(("2024-01-01 00:00:10", 100, 1), ("2024-01-01 00:00:20", 130, 1))
     with open_memory() as store:
         store.log.append(events[:-3], events[-4].time_ms)
-        catch_up(store.log, tmp_path)
+        catch_up(store.log, SQLiteViews(tmp_path))
         store.log.append(events[-3:], events[-1].time_ms)
-        catch_up(store.log, tmp_path)
+        catch_up(store.log, SQLiteViews(tmp_path))
     (candle,) = views.candles(MARKET, "1m")
     assert (candle.open, candle.high, candle.trades) == ("1.00", "1.30", 2)
 
@@ -165,7 +166,7 @@ def test_the_ticker_looks_back_exactly_a_day(tmp_path: Path, views: Views) -> No
     with open_memory() as store:
         events = day(*trades)
         store.log.append(events, events[-1].time_ms)
-        catch_up(store.log, tmp_path)
+        catch_up(store.log, SQLiteViews(tmp_path))
     ticker = views.ticker(MARKET)
     assert ticker is not None
     assert ticker is not None

@@ -14,6 +14,7 @@ from api.flow_generator import write_flow
 from audit.export import COLUMNS, export
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Log
+from projections.sqlite import SQLiteViews
 from projections.views import Views
 
 
@@ -46,7 +47,7 @@ def test_events_are_all_there_in_order(log: Log) -> None:
 
 def test_trades_are_those_of_the_views(log: Log, data: Path) -> None:
     rows = exported(log, "trades")
-    seen = Views(data).trades(MARKET, limit=10_000).items[::-1]
+    seen = Views(SQLiteViews(data)).trades(MARKET, limit=10_000).items[::-1]
     assert [(row["trade_id"], row["price"], row["quantity"]) for row in rows] == [
         (each.id, each.price, each.quantity) for each in seen
     ]
@@ -56,7 +57,7 @@ def test_trades_are_those_of_the_views(log: Log, data: Path) -> None:
 def test_statements_are_those_of_the_views(log: Log, data: Path) -> None:
     account = ACCOUNTS[3]
     rows = exported(log, "statement", account)
-    seen = Views(data).statement(account, limit=100_000).items[::-1]
+    seen = Views(SQLiteViews(data)).statement(account, limit=100_000).items[::-1]
     amounts = ("free_change", "held_change", "free_after", "held_after")
     last = {row["asset"]: [row[name] for name in amounts[2:]] for row in rows}
     assert last == {each.asset: [each.free_after, each.held_after] for each in seen}

@@ -17,6 +17,7 @@ from eventstore.memory import open_memory
 from projections.intervals import INTERVALS
 from projections.page import Page
 from projections.runner import catch_up
+from projections.sqlite import SQLiteViews
 from projections.views import Views
 from tests.given import BUY, MARKET, NOW_MS, OPENING, SELL, place
 
@@ -29,7 +30,7 @@ Play = Callable[..., Views]
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Play]:
     """Return the views of a day of commands, each of which is accepted."""
-    views = Views(tmp_path)
+    views = Views(SQLiteViews(tmp_path))
     exchange = Exchange()
     with open_memory() as store:
 
@@ -39,7 +40,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
                 assert not isinstance(outcome, Rejected), f"{command}: {outcome!r}"
                 exchange.apply_all(events)
                 store.log.append(events, exchange.time_ms)
-            catch_up(store.log, tmp_path)
+            catch_up(store.log, SQLiteViews(tmp_path))
             return views
 
         yield run
