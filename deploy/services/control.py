@@ -6,7 +6,8 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -88,10 +89,11 @@ def run(clone: Clone, command: Sequence[str]) -> int:
     Afterwards they stop, unless `start` was asked for them or another `run` still uses them. The
     command sees FOLDEX_REQUIRE_SERVICES=1: a test that finds no server fails instead of skipping.
     """
-    with locked(clone.state / "users.lock", fcntl.LOCK_SH), _ended_by_sigterm():
+    with _ended_by_sigterm():
         try:
-            start(clone)
-            return _call(command)
+            with locked(_users(clone), fcntl.LOCK_SH):
+                start(clone)
+                return _call(command)
         finally:
             _stop_when_unused(clone)
 
@@ -168,16 +170,16 @@ def _call(command: Sequence[str]) -> int:
             process.terminate()
 
 
+def _users(clone: Clone) -> Path:
+    """Return the file that each `run` holds a lock on, together with the others."""
+    return clone.state / "users.lock"
+
+
 def _stop_when_unused(clone: Clone) -> None:
-    """Stop the servers, unless they are kept or the lock of users is held elsewhere too."""
-    if clone.kept.exists():
-        return
-    with (clone.state / "users.lock").open("w") as users:
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-    stop(clone)
+    """Stop the servers, unless they are kept or another `run` uses them."""
+    with suppress(BlockingIOError), locked(_users(clone), fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if not clone.kept.exists():
+            stop(clone)
 
 
 @contextmanager

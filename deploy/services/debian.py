@@ -24,7 +24,7 @@ def unpack(suite: str, package: str, keep: re.Pattern[str], target: Path) -> Non
     (state / "archives" / "partial").mkdir(parents=True)
     (state / "status").touch()
     (state / "preferences").touch()
-    source = f"deb [signed-by={_keyring()}] {_mirror()} {suite} main\n"
+    source = f"deb [signed-by={_keyring()}] {mirror()} {suite} main\n"
     (state / "sources.list").write_text(source)
     apt = ["apt-get", "-q", "-y", *_options(state)]
     fetch([*apt, "update"])
@@ -34,6 +34,16 @@ def unpack(suite: str, package: str, keep: re.Pattern[str], target: Path) -> Non
     fetch([*apt, "download", *names], cwd=state / "archives")
     for archive in sorted((state / "archives").glob("*.deb")):
         subprocess.run(["dpkg-deb", "--extract", str(archive), str(target)], check=True)
+
+
+def mirror() -> str:
+    """Return the Debian mirror that the machine is set up with; Debian's own when it has none."""
+    if chosen := os.environ.get("FOLDEX_DEBIAN_MIRROR"):
+        return chosen
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    targets = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    mirrors = [uri for uri in targets.split() if "debian" in uri and "security" not in uri]
+    return mirrors[0] if mirrors else DEFAULT_MIRROR
 
 
 def _options(state: Path) -> list[str]:
@@ -57,16 +67,6 @@ def _options(state: Path) -> list[str]:
         "APT::Update::Error-Mode": "any",
     }
     return [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
-
-
-def _mirror() -> str:
-    """Return the Debian mirror that the machine is set up with; Debian's own when it has none."""
-    if chosen := os.environ.get("FOLDEX_DEBIAN_MIRROR"):
-        return chosen
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
-    targets = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    mirrors = [uri for uri in targets.split() if "debian" in uri and "security" not in uri]
-    return mirrors[0] if mirrors else DEFAULT_MIRROR
 
 
 def _keyring() -> Path:
