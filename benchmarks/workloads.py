@@ -95,7 +95,7 @@ def _cancel_one(
 
 
 def flow(file: Path) -> Workload:
-    """Return a recorded order flow (docs/order-flow.md), its orders spread over 100 accounts."""
+    """Return a recorded order flow (docs/flow-format.md), its orders spread over 100 accounts."""
     opening = _opening(FLOW_ACCOUNTS, tick_size="0.01", lot_size="1")
     return Workload(f"flow {file.name}", opening, list(_flow_commands(file, _run(opening))))
 

@@ -22,7 +22,9 @@ def decide(exchange: Exchange, command: CancelOrder) -> list[Event]:
     """
     account = require_account(exchange, command.account)
     order = require_order(account, command.order_id, command.client_order_id)
-    exchange.markets[order.market].require_cancels_taken()
+    market = exchange.markets[order.placed.market]
+    if market.status == "halted":
+        market.require_cancels_taken()
     return [cancelled(order, event_time_ms(exchange, command))]
 
 
@@ -30,7 +32,7 @@ def cancelled(order: Order, time_ms: int) -> OrderCancelled:
     """Return the cancellation of a resting order at its account's request."""
     return OrderCancelled(
         time_ms,
-        order.market,
+        order.placed.market,
         order.order_id,
         order.account,
         order.side,

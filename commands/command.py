@@ -65,13 +65,12 @@ def require_order(account: Account, order_id: int, client_order_id: str) -> Orde
 
     Raises: UnknownOrder: none such, closed, or another account's; BadField: not exactly one id.
     """
-    if bool(order_id) == bool(client_order_id):
+    if order_id and not client_order_id:
+        order = account.open_orders.get(order_id)
+    elif client_order_id and not order_id:
+        order = account.client_orders.get(client_order_id)
+    else:
         raise BadField("Give either order_id or client_order_id")
-    order = (
-        account.open_orders.get(order_id)
-        if order_id
-        else account.client_orders.get(client_order_id)
-    )
     if order is None:
         raise UnknownOrder
     return order

@@ -64,11 +64,13 @@ def receipt_of(exchange: Exchange, command: Command, events: Sequence[Event]) ->
     position = exchange.position + len(events)
     first = events[0]
     if type(first) is OrderPlaced:
+        if first.resting_lots and not first.filled_lots:
+            return Receipt(position, first.order_id, 0, "open")
         return Receipt(
             position, first.order_id, 0, _status(first), first.filled_lots, first.filled_quote
         )
     if type(first) is OrderCancelled:
-        order_id = first.order_id if isinstance(command, CancelOrder) else 0
+        order_id = first.order_id if type(command) is CancelOrder else 0
         return Receipt(position, order_id, 0, "cancelled")
     if isinstance(first, OrderAmended):
         return _amended(position, first, events)

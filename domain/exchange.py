@@ -123,13 +123,13 @@ class Exchange:
 
     # Orders and trades: the hot path.
 
-    def open_order(self, event: OrderPlaced) -> Order:
-        """Register an order as placed and return it; moves no funds, touches no book."""
-        market = self.markets[event.market]
+    def open_order(self, event: OrderPlaced, market: Market) -> Order:
+        """Register an order as placed in its market and return it; moves no funds, no book."""
         account = self.accounts[event.account]
         balances = account.balances
-        order = Order(
-            event.order_id,
+        order_id = event.order_id
+        order = account.open_orders[order_id] = Order(
+            order_id,
             event.account,
             event.side,
             event.price_ticks,
@@ -139,23 +139,24 @@ class Exchange:
             balances.get(market.base_asset) or account.balance(market.base_asset),
             balances.get(market.quote_asset) or account.balance(market.quote_asset),
         )
-        account.open_orders[event.order_id] = order
         if event.client_order_id:
             account.client_orders[event.client_order_id] = order
         return order
 
     def _order_placed(self, event: OrderPlaced) -> None:
-        order = self.open_order(event)
-        self.next_order_id = event.order_id + 1
-        hold = event.hold
-        buying = event.side == BUY
-        paying = order.quote if buying else order.base
+        market = self.markets[event.market]
+        order = self.open_order(event, market)
+        self.next_order_id = order.order_id + 1
+        hold = order.hold
+        if event.side == BUY:
+            paying, book = order.quote, market.bids
+        else:
+            paying, book = order.base, market.asks
         paying.free -= hold
         paying.held += hold
         if event.resting_lots:
             # Already now, though its trades come next: they only ever touch the other side.
-            market = self.markets[event.market]
-            (market.bids if buying else market.asks).add(order)
+            book.add(order)
 
     def _trade_executed(self, event: TradeExecuted) -> None:
         market = self.markets[event.market]
@@ -201,7 +202,6 @@ class Exchange:
         paying = order.quote if order.side == BUY else order.base
         paying.held -= event.released
         paying.free += event.released
-        order.hold -= event.released
         account.close(order)
 
     def _order_amended(self, event: OrderAmended) -> None:

@@ -174,7 +174,7 @@ def _load_market(exchange: Exchange, dumped: _Market) -> None:
     market.next_trade_id = dumped.next_trade_id
     for side, orders in ((market.bids, dumped.bids), (market.asks, dumped.asks)):
         for kept in orders:
-            order = exchange.open_order(kept.placed)
+            order = exchange.open_order(kept.placed, market)
             order.price_ticks = kept.price_ticks
             order.quantity_lots = kept.quantity_lots
             order.hold = kept.hold

@@ -41,7 +41,15 @@ CHECKPOINTS: Final = Table(
     "feed TEXT, position INTEGER, time_ms INTEGER, commit_number INTEGER, seal TEXT",
     key="feed",
 )
-"""How far each group has come: the last event, its commit's time, the commit."""
+"""How far each group has come: the last event, its commit's time, the commit.
+
+Markets that are folded from Kafka have a row for each partition instead, named `markets/3`: its
+commit is that of the last progress marker.
+"""
+KAFKA_OFFSETS: Final = Table(
+    "kafka_offsets", "feed TEXT, topic_id TEXT, next_offset INTEGER", key="feed"
+)
+"""Where the next record of each partition is read, beside its checkpoint."""
 
 
 class ViewsBroken(Exception):
@@ -153,7 +161,7 @@ class ViewSet:
     @classmethod
     def create(cls, store: ViewStore) -> "ViewSet":
         """Make an empty set, which is not the current one yet, and open it."""
-        db = store.create([_VERSION, CHECKPOINTS, *TABLES])
+        db = store.create([_VERSION, CHECKPOINTS, KAFKA_OFFSETS, *TABLES])
         try:
             begin = (GENESIS.position, 0, GENESIS.number, GENESIS.seal.hex())
             with db.transaction():
