@@ -24,7 +24,7 @@ PACKAGES = (
 )  # fmt: skip
 
 _COMMAND = re.compile(r"\./foldex ([a-z][^`\n#;]*)")
-_TARGET = re.compile(r"(?:^|`) *make ([a-z]+)", re.MULTILINE)
+_TARGET = re.compile(r"(?:^|`) *make ([a-z-]+)", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 _TEST = re.compile(r"`(tests/[\w/.]*|domain/[\w.]+)`")
 
@@ -62,7 +62,7 @@ def test_every_foldex_command_in_the_documents_exists_with_its_options() -> None
 
 def test_every_make_target_in_the_documents_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     used = {target for _, target in in_documents(_TARGET)}
     assert {"demo", "test"} <= used <= targets
 
