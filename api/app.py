@@ -21,6 +21,7 @@ from api import (
     requests,
     withdrawals,
 )
+from api.access import Access
 from api.bodies import Guard
 from api.bootstrap import Frontend
 from api.error_page import error_page
@@ -64,6 +65,7 @@ def create_app(foldex: Frontend) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, body_bytes_max=foldex.settings.body_bytes_max)
+    app.add_middleware(Access)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

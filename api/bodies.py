@@ -1,7 +1,6 @@
 """The outermost guard: bodies have a limit and a media type, and no error escapes as a trace."""
 
 import logging
-import secrets
 import traceback
 from typing import Final
 
@@ -110,24 +109,21 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _internal_error(scope: Scope, error: Exception) -> Response:
-    """Log what happened under a correlation id, and tell the client no more than that id.
+    """Log what happened, and tell the client no more than the correlation id.
 
     Only the places of the trace and the error's type are logged: its text may quote the request.
     """
-    correlation_id = secrets.token_hex(8)
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error(
-        "internal error %s: %s at %s %r\n%s",
-        correlation_id,
+        "internal error: %s at %s %r",
         type(error).__name__,
         scope["method"],
         scope["path"],
-        places,
+        extra={"fields": {"trace": places}},
     )
     document = problem(
         "internal_error",
         "Something went wrong on our side; quote the correlation id",
         scope["path"],
-        correlation_id=correlation_id,
     )
     return respond(document)

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from starlette.concurrency import run_in_threadpool
 
 from api.bootstrap import Frontend
+from api.logs import note
 from api.problems import BadIdempotencyKey, IdempotencyKeyMissing, UnknownParameter
 from api.security import KEY_HEADER, OPERATOR_SCOPE, Caller, SignedRequest
 
@@ -78,9 +79,12 @@ class Needs:
         )
         verify = foldex.verifier.verify
         if foldex.keys.is_cached(request.headers.get(KEY_HEADER, "")):
-            return verify(signed, self.scopes)
-        # The key must be read from the database: not on the event loop.
-        return await run_in_threadpool(verify, signed, self.scopes)
+            caller = verify(signed, self.scopes)
+        else:
+            # The key must be read from the database: not on the event loop.
+            caller = await run_in_threadpool(verify, signed, self.scopes)
+        note("key", caller.key_id)
+        return caller
 
 
 def may_ask(*scopes: str) -> Any:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 import commands.errors
 import domain.errors
+from api.logs import correlation_id, note
 from commands.errors import EngineError
 from domain.errors import Rejected
 
@@ -207,7 +208,6 @@ def problem(
     instance: str,
     *,
     fields: list[dict[str, str]] | None = None,
-    correlation_id: str | None = None,
 ) -> Problem:
     """Return the problem document of a code in the registry."""
     info = REGISTRY[code]
@@ -220,12 +220,13 @@ def problem(
         instance=instance,
         retryable=info.retryable,
         errors=fields,
-        correlation_id=correlation_id,
     )
 
 
 def respond(document: Problem, headers: dict[str, str] | None = None) -> Response:
-    """Return the HTTP response of a problem document."""
+    """Return the HTTP response of a problem document, with the request's correlation id."""
+    note("code", document.code)
+    document = msgspec.structs.replace(document, correlation_id=correlation_id() or None)
     sent = dict(headers or {})
     if document.status == 503:
         sent["Retry-After"] = "1"

@@ -76,7 +76,7 @@ def serve(
     Returns: 0 after a graceful end, 1 when the exchange failed or the port could not be bound.
     Raises: StoreError, KeyStoreError: the data directory cannot be used; says what to do.
     """
-    configure_logging(settings.log_level)
+    configure_logging(settings)
     with bootstrap(settings) as foldex:
         prepare(foldex)
         server = Server(_config(foldex), foldex, lambda: on_ready(foldex))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.logs import TextLines
 from tests.api_client import (
     Client,
     Served,
@@ -242,6 +243,7 @@ def test_an_unexpected_error_is_a_problem_with_a_correlation_id(
         raise RuntimeError(alice.secret)
 
     monkeypatch.setattr(served.foldex.views, "balances", broken, raising=True)
+    caplog.handler.setFormatter(TextLines())
     response = alice.send("GET", "/v1/balances")
 
     assert problem_code(response) == "internal_error"
