@@ -14,7 +14,7 @@ import random
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,8 +111,9 @@ class Clone:
 def abandoned_data() -> Iterator[Path]:
     """Yield root's data directories whose clone is gone."""
     for owner in ROOT_DATA.glob("*/clone"):
-        if not Path(owner.read_text()).is_dir():
-            yield owner.parent
+        with suppress(FileNotFoundError):  # Its clone may be wiping it just now.
+            if not Path(owner.read_text()).is_dir():
+                yield owner.parent
 
 
 def _is_free(port: int) -> bool:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from deploy.services import control, kafka, postgres, software
 from deploy.services.clone import Clone
 from deploy.services.kafka import Kafka
 from deploy.services.postgres import Postgres
-from deploy.services.process import ServiceError
+from deploy.services.process import ServiceError, is_running
 from deploy.services.software import locked
 
 pytestmark = pytest.mark.skipif(
@@ -106,6 +107,21 @@ def test_a_server_that_cannot_start_says_why(clone: Clone, monkeypatch: pytest.M
     assert "max_connections" in str(failure.value)
     assert "FOLDEX_TEST_POSTGRES_URL" in str(failure.value)
     assert not clone.facts.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's data is outside of the clone")
+def test_data_of_a_clone_that_is_gone_is_deleted_and_its_server_stopped(
+    clone: Clone, tmp_path: Path
+) -> None:
+    gone = Clone(tmp_path / "gone")
+    gone.root.mkdir()
+    control.start(gone, ["postgres"])
+    pid = Postgres(gone).pid()
+    assert pid is not None
+    shutil.rmtree(gone.root)
+    control.start(clone, ["postgres"])
+    assert not gone.data.exists()
+    assert not is_running(pid, str(Postgres(gone).data))
 
 
 @pytest.mark.parametrize("kept", [True, False])
