@@ -4,11 +4,12 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Self
 
 from api.deployment import Deployment, deployment_of
+from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
 from api.engine_port import EnginePort
 from api.gateway import Gateway
@@ -17,7 +18,9 @@ from api.security import Verifier
 from api.settings import Settings
 from api.snapshotter import Snapshotter
 from commands.engine import Engine
+from eventstore.publisher import Publisher
 from eventstore.store import Store
+from projections.database import ViewStore
 from projections.runner import ProjectionRunner
 from projections.views import Views
 
@@ -29,7 +32,10 @@ def system_clock_ms() -> int:
 
 @dataclass(slots=True, kw_only=True)
 class Frontend:
-    """What serves the API: the views and keys, and the way to an engine, wherever that runs."""
+    """What serves the API: the views and keys, and the way to an engine, wherever that runs.
+
+    resources: closes all of it, the last first, and each also when one before it fails to.
+    """
 
     settings: Settings
     deployment: Deployment
@@ -37,16 +43,17 @@ class Frontend:
     keys: KeyStore
     gateway: Gateway
     verifier: Verifier
+    resources: ExitStack
 
     def start(self) -> None:
         """Begin. The way to the engine begins on the event loop: `Gateway.open`."""
 
     def stop(self) -> None:
-        """End, and close everything."""
-        with ExitStack() as last_to_first:
-            last_to_first.callback(self.keys.close)
-            last_to_first.callback(self.views.close)
-            last_to_first.callback(self.gateway.stop)
+        """Take no more commands, finish what is under way, and close everything.
+
+        Whatever was acknowledged is durable already; this makes the next start quick.
+        """
+        self.resources.close()
 
     @property
     def failed(self) -> BaseException | None:
@@ -73,12 +80,13 @@ class Frontend:
 
 @dataclass(slots=True, kw_only=True)
 class Foldex(Frontend):
-    """A whole exchange in one process."""
+    """A whole exchange in one process. publisher: where there is a Kafka to publish to."""
 
     store: Store
     engine: Engine
     runner: ProjectionRunner
     snapshotter: Snapshotter
+    publisher: Publisher | None
 
     def start(self) -> None:
         """Recover, take commands, let the views follow.
@@ -88,26 +96,14 @@ class Foldex(Frontend):
         self.engine.start()
         self.runner.start()
         self.snapshotter.start()
-
-    def stop(self) -> None:
-        """Take no more commands, finish those taken, let the views end on a commit, close.
-
-        Whatever was acknowledged is durable already; this makes the next start quick.
-        """
-        with ExitStack() as last_to_first:
-            # Each part is closed even when one before it fails to.
-            last_to_first.callback(self.store.close)
-            last_to_first.callback(self.keys.close)
-            last_to_first.callback(self.views.close)
-            last_to_first.callback(self.runner.stop)
-            last_to_first.callback(self.engine.stop)
-            last_to_first.callback(self.gateway.stop)
-            last_to_first.callback(self.snapshotter.stop)
+        if self.publisher is not None:
+            self.publisher.start()
 
     @property
     def failed(self) -> BaseException | None:
         """Why the exchange stopped by itself, if it did: then the process has to end."""
-        return self.engine.failed or self.runner.failed
+        published = None if self.publisher is None else self.publisher.failed
+        return self.engine.failed or self.runner.failed or published
 
 
 def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_ms) -> Foldex:
@@ -116,17 +112,20 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
     Raises: StoreError: the store cannot be opened, and what to do; KeyStoreError: the keys.
     """
     deployment = deployment_of(settings)
-    with ExitStack() as undo:
-        store = deployment.open_store(create=True, for_writing=True)
-        undo.callback(store.close)
-        keys = deployment.open_keys()
-        undo.callback(keys.close)
-        runner = deployment.runner(store.log)
-        views = deployment.open_views()
-        undo.callback(views.close)
+    with ExitStack() as opened:
+        store = opened.enter_context(deployment.open_store(create=True, for_writing=True))
+        keys, views, kept = _open_for_reading(deployment, opened)
+        runner = ProjectionRunner(store.log, kept)
+        opened.callback(runner.stop)
+        publisher = None
+        if settings.kafka:
+            publisher = make_publisher(deployment, settings, store, opened, clock_ms)
         engine = make_engine(store, clock_ms)
+        opened.callback(engine.stop)
         gateway = _gateway(settings, LocalEngine(engine, clock_ms), views, clock_ms)
-        undo.pop_all()
+        opened.callback(gateway.stop)
+        snapshotter = make_snapshotter(deployment, settings, engine)
+        opened.callback(snapshotter.stop)
         return Foldex(
             settings=settings,
             deployment=deployment,
@@ -137,8 +136,42 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
             keys=keys,
             gateway=gateway,
             verifier=Verifier(keys.find, clock_ms),
-            snapshotter=make_snapshotter(deployment, settings, engine),
+            snapshotter=snapshotter,
+            publisher=publisher,
+            resources=opened.pop_all(),
         )
+
+
+def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_ms) -> Frontend:
+    """Return what serves the API beside an engine in another process, which the settings name.
+
+    Raises: KeyStoreError: the keys cannot be used; StoreError.
+    """
+    deployment = deployment_of(settings)
+    with ExitStack() as opened:
+        keys, views, _ = _open_for_reading(deployment, opened)
+        token = settings.engine_token.get_secret_value()
+        engine = EngineClient(addresses_of(settings.engine), token)
+        gateway = _gateway(settings, engine, views, clock_ms)
+        opened.callback(gateway.stop)
+        return Frontend(
+            settings=settings,
+            deployment=deployment,
+            views=views,
+            keys=keys,
+            gateway=gateway,
+            verifier=Verifier(keys.find, clock_ms),
+            resources=opened.pop_all(),
+        )
+
+
+def _open_for_reading(
+    deployment: Deployment, opened: ExitStack
+) -> tuple[KeyStore, Views, ViewStore]:
+    keys = opened.enter_context(closing(deployment.open_keys(create=True)))
+    kept = opened.enter_context(closing(deployment.open_views()))
+    views = opened.enter_context(closing(Views(kept)))
+    return keys, views, kept
 
 
 def make_engine(store: Store, clock_ms: Callable[[], int]) -> Engine:
@@ -154,6 +187,20 @@ def make_snapshotter(deployment: Deployment, settings: Settings, engine: Engine)
         lambda: engine.exchange.position,
         every_events=settings.snapshot_every_events,
     )
+
+
+def make_publisher(
+    deployment: Deployment,
+    settings: Settings,
+    store: Store,
+    opened: ExitStack,
+    clock_ms: Callable[[], int] = system_clock_ms,
+) -> Publisher:
+    """Return what relays a store's log to Kafka; not started. opened: stops and closes it."""
+    positions = opened.enter_context(closing(deployment.open_positions()))
+    publisher = Publisher(store.log, positions, settings.kafka, clock_ms=clock_ms)
+    opened.callback(publisher.stop)
+    return publisher
 
 
 def _gateway(

@@ -53,11 +53,11 @@ def statement(
 
 def _export(what: str, data: str, form: Format, output: str, account: str = "") -> None:
     with clear_errors():
+        from api.deployment import deployment_of
         from audit.export import export
-        from eventstore.sqlite import open_sqlite
 
         with (
-            open_sqlite(settings_for(data).data, create=False) as store,
+            deployment_of(settings_for(data)).open_store() as store,
             progress_bar("Exporting") as progress,
         ):
             if output == "-":

@@ -8,6 +8,7 @@ import typer
 from api.cli_output import (
     EXIT_DIFFERENT,
     EXIT_USAGE,
+    DataOption,
     JsonOption,
     clear_errors,
     examples,
@@ -15,6 +16,7 @@ from api.cli_output import (
     progress_bar,
     say,
     say_json,
+    settings_for,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ COMMANDS_MAX = 10_000_000
 def run(
     file: Annotated[Path, typer.Argument(help="CSV, plain or gzip: see docs/flow-format.md.")],
     *,
-    data: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty directory.")],
+    data: DataOption = "",
     tick: Annotated[str, typer.Option(help="What prices are multiples of.")] = "0.01",
     lot: Annotated[str, typer.Option(help="What quantities are multiples of.")] = "1",
     candles: Annotated[
@@ -45,9 +47,11 @@ def run(
 ) -> None:
     """Feed a recorded order flow into a new exchange and compare with what the venue did.
 
-    Every fill, in order, and every candle has to be the venue's: else the exit code is 1.
+    The data directory, or the database, must be new or empty. Every fill, in order, and every
+    candle has to be the venue's: else the exit code is 1.
     """
     with clear_errors():
+        from api.deployment import deployment_of
         from api.flow import run_flow
         from api.flow_format import Steps
         from domain.errors import Rejected
@@ -55,13 +59,14 @@ def run(
         try:
             with progress_bar("Feeding") as progress:
                 steps = Steps(tick, lot)
-                report = run_flow(file, data, steps, candles=candles, progress=progress)
+                there = deployment_of(settings_for(data))
+                report = run_flow(file, there, steps, candles=candles, progress=progress)
         except Rejected as refusal:
             fail(f"--tick or --lot cannot be used: {refusal}", EXIT_USAGE)
         if as_json:
             say_json(report)
         else:
-            _tell(report, data)
+            _tell(report, f" --data {data}" if data else "")
         if not report.same:
             raise typer.Exit(EXIT_DIFFERENT)
 
@@ -84,7 +89,7 @@ def generate(
         say(f"{commands:,} commands in {file}. Next: foldex flow run {file} --data DIR")
 
 
-def _tell(report: "FlowReport", data: Path) -> None:
+def _tell(report: "FlowReport", where: str) -> None:
     say(f"commands    {report.commands:,} in {report.seconds:.2f} s")
     say(f"            {report.commands_per_second:,} a second, durable")
     say(f"trades      {report.trades:,}")
@@ -99,7 +104,4 @@ def _tell(report: "FlowReport", data: Path) -> None:
         say(f"            expected {each.expected}")
         say(f"            got      {each.got}")
     say()
-    say(
-        f"Next: foldex replay --data {data}; foldex verify --data {data};"
-        f" foldex serve --data {data}"
-    )
+    say(f"Next: foldex replay{where}; foldex verify{where}; foldex serve{where}")

@@ -1,18 +1,16 @@
 """`keys`: create, list and revoke API keys. Works beside a running exchange, too."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli_output import (
-    EXIT_USAGE,
     DataOption,
     JsonOption,
     clear_errors,
     examples,
-    fail,
     say,
     say_json,
     settings_for,
@@ -78,13 +76,7 @@ def revoke(key_id: str, data: DataOption = "") -> None:
 @contextmanager
 def _keys(data: str) -> "Iterator[KeyStore]":
     with clear_errors():
-        from api.keys import KeyStore
+        from api.deployment import deployment_of
 
-        settings = settings_for(data)
-        if not settings.data.is_dir():
-            fail(f"there is no data directory {settings.data}", EXIT_USAGE)
-        keys = KeyStore(settings.data, settings.master_key.get_secret_value())
-        try:
+        with closing(deployment_of(settings_for(data)).open_keys()) as keys:
             yield keys
-        finally:
-            keys.close()

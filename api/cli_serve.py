@@ -19,9 +19,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def serve(data: DataOption = "", host: HostOption = None, port: PortOption = None) -> None:
-    """Serve the API of the exchange in a data directory until SIGTERM or SIGINT.
+    """Serve a whole exchange, its API included, in one process until SIGTERM or SIGINT.
 
-    A new directory becomes a new, empty exchange. Whatever was acknowledged is durable.
+    A new data directory becomes a new, empty exchange. Whatever was acknowledged is durable.
     """
     with clear_errors():
         from api.bootstrap import Foldex
@@ -31,7 +31,7 @@ def serve(data: DataOption = "", host: HostOption = None, port: PortOption = Non
 
         def ready(foldex: Foldex) -> None:
             shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-            say(f"Foldex at http://{shown}:{settings.port} with {settings.data.absolute()}")
+            say(f"Foldex at http://{shown}:{settings.port} with {foldex.deployment.place}")
             if settings.host not in _LOOPBACK:
                 say("Warning: this is plain HTTP; put a TLS proxy in front of it.")
 

@@ -1,5 +1,6 @@
-"""`replay`, `verify`, `rebuild` and `snapshot`: what is done to a data directory."""
+"""`replay`, `verify`, `rebuild` and `snapshot`: what is done to a store."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -35,11 +36,11 @@ def replay(
     The log is only read; a running exchange is not disturbed.
     """
     with clear_errors():
+        from api.deployment import deployment_of
         from audit.replay import replay as run
-        from eventstore.sqlite import open_sqlite
 
         with (
-            open_sqlite(settings_for(data).data, create=False) as store,
+            deployment_of(settings_for(data)).open_store() as store,
             progress_bar("Replaying") as progress,
         ):
             report = run(
@@ -63,11 +64,11 @@ def verify(data: DataOption = "", as_json: JsonOption = False) -> None:
     Ends with 1, and names the first bad position, when anything was altered, removed or swapped.
     """
     with clear_errors():
+        from api.deployment import deployment_of
         from audit.verify import verify as run
-        from eventstore.sqlite import open_sqlite
 
         with (
-            open_sqlite(settings_for(data).data, create=False) as store,
+            deployment_of(settings_for(data)).open_store() as store,
             progress_bar("Verifying") as progress,
         ):
             report = run(store, progress=progress)
@@ -103,16 +104,16 @@ def rebuild(data: DataOption = "", as_json: JsonOption = False) -> None:
     A running exchange goes on serving the old ones until then.
     """
     with clear_errors():
-        from eventstore.sqlite import open_sqlite
+        from api.deployment import deployment_of
         from projections.runner import rebuild as run
-        from projections.sqlite import SQLiteViews
 
-        directory = settings_for(data).data
+        there = deployment_of(settings_for(data))
         with (
-            open_sqlite(directory, create=False) as store,
+            there.open_store() as store,
+            closing(there.open_views()) as views,
             progress_bar("Rebuilding") as progress,
         ):
-            position = run(store.log, SQLiteViews(directory), progress)
+            position = run(store.log, views, progress)
         if as_json:
             say_json({"position": position})
         else:
@@ -125,13 +126,13 @@ def snapshot(data: DataOption = "", as_json: JsonOption = False) -> None:
     A running exchange is not disturbed: this process follows the log by itself.
     """
     with clear_errors():
+        from api.deployment import deployment_of
         from domain.snapshot import dump
         from eventstore.recovery import recover
         from eventstore.snapshots import snapshot_of
-        from eventstore.sqlite import open_sqlite
 
         with (
-            open_sqlite(settings_for(data).data, create=False) as store,
+            deployment_of(settings_for(data)).open_store() as store,
             progress_bar("Replaying") as progress,
         ):
             found = recover(store.log, store.snapshots, progress=progress)

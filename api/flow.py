@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from zlib import crc32
 
 import msgspec
 
+from api.deployment import Deployment
 from api.flow_check import Mismatch, check_candles, check_fills
 from api.flow_format import FlowError, FlowLine, Progress, Steps, read_flow
 from commands.amend_order import AmendOrder
@@ -29,10 +31,8 @@ from domain.errors import Rejected
 from domain.exchange import Exchange
 from domain.snapshot import state_hash
 from domain.units import UNITS_MAX, decimals_of, format_steps
-from eventstore.sqlite import open_sqlite
 from eventstore.store import Store
 from projections.runner import catch_up
-from projections.sqlite import SQLiteViews
 from projections.views import Views
 
 MARKET: Final = "FLOW-USD"
@@ -110,22 +110,22 @@ class _Feeder:
 
 def run_flow(
     path: Path,
-    data: Path,
+    deployment: Deployment,
     steps: Steps,
     *,
     candles: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> FlowReport:
-    """Feed a file into a new exchange in an empty directory, then compare with the venue.
+    """Feed a file into a new exchange where nothing is yet, then compare with the venue.
 
     Fills are compared as the log has them and candles as the views have them: what is durable.
-    Raises: FlowError: the file or the directory cannot be used; StoreError, EngineError.
+    Raises: FlowError: the file or the place cannot be used; StoreError, EngineError.
     """
-    if data.exists() and (not data.is_dir() or any(data.iterdir())):
-        raise FlowError(f"{data} is not empty: a flow needs a new exchange")
+    if not deployment.is_empty:
+        raise FlowError(f"{deployment.place} is not empty: a flow needs a new exchange")
     steps.require_usable()
     total, first_ms = _survey(path, steps)
-    with open_sqlite(data, for_writing=True) as store:
+    with deployment.open_store(create=True, for_writing=True) as store:
         engine = Engine(store.log, store.snapshots, clock_ms=lambda: first_ms, writer="flow")
         with engine:
             _open_exchange(engine, steps, first_ms)
@@ -133,7 +133,7 @@ def run_flow(
             refused = _feed_all(engine, read_flow(path, steps), total, progress)
             seconds = time.perf_counter() - started_s
         trades, mismatches = check_fills(store.log, read_flow(path, steps), steps, refused)
-        compared, different = _compare_candles(store, data, candles, steps)
+        compared, different = _compare_candles(store, deployment, candles, steps)
         return _report(
             engine.exchange,
             commands=total,
@@ -252,17 +252,14 @@ def _chunks(lines: Iterator[FlowLine]) -> Iterator[list[FlowLine]]:
 
 
 def _compare_candles(
-    store: Store, data: Path, oracle: Path | None, steps: Steps
+    store: Store, deployment: Deployment, oracle: Path | None, steps: Steps
 ) -> tuple[int, list[Mismatch]]:
-    view_store = SQLiteViews(data)
-    catch_up(store.log, view_store)
-    if oracle is None:
-        return 0, []
-    views = Views(view_store)
-    try:
-        return check_candles(views, MARKET, oracle, steps)
-    finally:
-        views.close()
+    with closing(deployment.open_views()) as kept:
+        catch_up(store.log, kept)
+        if oracle is None:
+            return 0, []
+        with closing(Views(kept)) as views:
+            return check_candles(views, MARKET, oracle, steps)
 
 
 def _report(

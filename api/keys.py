@@ -1,20 +1,16 @@
-"""API keys: who may ask for what. Kept in DIR/keys.db, their secrets encrypted.
+"""API keys: who may ask for what, their secrets encrypted.
 
 Verifying an HMAC needs the secret itself, so a hash will not do: secrets are encrypted with
-AES-256-GCM under a master key that is not in the database. A stolen keys.db gives none away; a
-stolen data directory does when the master key is the default file inside it, which is why
-production sets FOLDEX_MASTER_KEY.
+AES-256-GCM under a master key that is not in the database.
 """
 
 import base64
-import os
 import re
 import secrets
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, cast
 from uuid import UUID
 
@@ -27,7 +23,6 @@ from eventsourcing.domain import Aggregate, event
 ACCOUNT_SCOPES: Final = frozenset({"read", "trade", "withdraw"})
 STAFF_SCOPES: Final = frozenset({"operate", "audit"})
 LABEL_LENGTH_MAX: Final = 64
-MASTER_KEY_BYTES: Final = 32
 RECHECK_S: Final = 1.0
 """How soon a key that another process created or revoked is seen here, at the latest."""
 
@@ -94,18 +89,10 @@ class ApiKey(Aggregate):
 class KeyStore:
     """Creates, revokes and finds API keys; safe to use from several threads and processes."""
 
-    def __init__(self, directory: Path, master_key: str = "") -> None:
-        """Open DIR/keys.db, creating it and, without a given master key, DIR/master.key.
-
-        Raises: KeyStoreError: the master key is malformed, or is missing though keys exist.
-        """
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / "keys.db"
-        self._cipher = AESGCM(_master_key(directory, master_key, may_create=not path.exists()))
-        self._application: Application[UUID] = Application(
-            env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
-        )
-        path.chmod(0o600)
+    def __init__(self, application: Application[UUID], master_key: bytes) -> None:
+        """Use the keys in an application's database; `api.key_stores` opens it."""
+        self._cipher = AESGCM(master_key)
+        self._application = application
         self._lock = threading.Lock()
         self._cache: dict[str, Key] = {}
         self._seen_notification: int | None = None
@@ -219,7 +206,7 @@ class KeyStore:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
         except InvalidTag as error:
             raise KeyStoreError(
-                "keys.db was written with another master key: give FOLDEX_MASTER_KEY that one"
+                "the keys were written with another master key: give FOLDEX_MASTER_KEY that one"
             ) from error
 
 
@@ -237,48 +224,3 @@ def _checked_scopes(account: str, scopes: Iterable[str]) -> list[str]:
 def _bound_to(seal_id: str, account: str, scopes: list[str]) -> bytes:
     """Return what the encryption vouches for: nobody can widen a key by editing the database."""
     return "\n".join((seal_id, account, *scopes)).encode()
-
-
-def _master_key(directory: Path, given: str, *, may_create: bool) -> bytes:
-    if given:
-        return _decoded_master_key(given)
-    path = directory / "master.key"
-    if not path.exists():
-        if not may_create:
-            raise KeyStoreError(
-                f"{path} is missing, and keys.db cannot be read without it: restore that file, "
-                "set FOLDEX_MASTER_KEY, or remove keys.db and create new keys"
-            )
-        _create_master_key(path)
-    return _decoded_master_key(path.read_text(encoding="ascii").strip())
-
-
-def _create_master_key(path: Path) -> None:
-    """Write a new key: other processes see the whole file or none, and the first one wins."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, secrets.token_bytes(MASTER_KEY_BYTES).hex().encode())
-        os.fsync(descriptor)
-        path.hardlink_to(draft)
-    except FileExistsError:
-        # Another process was first; its key is the one.
-        return
-    finally:
-        os.close(descriptor)
-        draft.unlink()
-
-
-def _decoded_master_key(text: str) -> bytes:
-    for decode in (bytes.fromhex, _from_base64):
-        try:
-            key = decode(text)
-        except ValueError:
-            continue
-        if len(key) == MASTER_KEY_BYTES:
-            return key
-    raise KeyStoreError("The master key is 32 bytes as 64 hex digits or as base64")
-
-
-def _from_base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)

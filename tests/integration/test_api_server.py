@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api.bootstrap import bootstrap
-from api.keys import KeyStore
+from api.key_stores import keys_in
 from api.security import sign_headers
 from api.settings import Settings
 from domain.events import WriterStarted
@@ -81,7 +81,7 @@ def served(data: Path) -> Iterator[Process]:
 
 def create_key(data: Path) -> tuple[str, str]:
     """Create an operator's key as the command line does: in another process than serves."""
-    keys = KeyStore(data)
+    keys = keys_in(data)
     try:
         return keys.create("", ["operate"])
     finally:

@@ -7,6 +7,7 @@ import pytest
 
 from api.flow import run_flow
 from api.flow_format import Steps
+from tests.deployments import embedded
 
 NAME = "esh4_20231225"
 BOOK = "13d52fb921c9ff59551ada18b81e138c921961acb8f8c388b73b9af2061ba5b5"
@@ -23,7 +24,7 @@ _DATA = Path(os.environ.get("FOLDEX_FLOW_DATA") or _REPOSITORY.parent / "shared"
 def test_a_recorded_session_gives_the_venues_fills_candles_and_book(tmp_path: Path) -> None:
     report = run_flow(
         _DATA / f"{NAME}.csv.gz",
-        tmp_path / "data",
+        embedded(tmp_path / "data"),
         Steps("0.01", "1"),
         candles=_DATA / f"{NAME}.candles_1m.csv",
     )

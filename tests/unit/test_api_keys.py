@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from api import keys
+from api.key_stores import keys_in
 from api.keys import KeyStore, KeyStoreError
 
 MASTER = "11" * 32
@@ -14,7 +15,7 @@ MASTER = "11" * 32
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[KeyStore]:
-    opened = KeyStore(tmp_path)
+    opened = keys_in(tmp_path)
     yield opened
     opened.close()
 
@@ -48,7 +49,7 @@ def test_an_unknown_key_is_not_found(store: KeyStore, key_id: str) -> None:
 def test_another_process_sees_new_and_revoked_keys(
     tmp_path: Path, store: KeyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = KeyStore(tmp_path)
+    other = keys_in(tmp_path)
     key_id, _ = store.create("alice", ["read"])
     assert other.find(key_id) is not None
     store.revoke(key_id)
@@ -77,7 +78,7 @@ def test_scopes_that_do_not_go_together_are_refused(
 
 
 def test_a_stolen_database_does_not_give_secrets_away(tmp_path: Path) -> None:
-    store = KeyStore(tmp_path, MASTER)
+    store = keys_in(tmp_path, MASTER)
     _, secret = store.create("alice", ["read"])
     store.close()
 
@@ -87,10 +88,10 @@ def test_a_stolen_database_does_not_give_secrets_away(tmp_path: Path) -> None:
 
 
 def test_another_master_key_cannot_read_the_secrets(tmp_path: Path) -> None:
-    store = KeyStore(tmp_path, MASTER)
+    store = keys_in(tmp_path, MASTER)
     key_id, _ = store.create("alice", ["read"])
     store.close()
-    other = KeyStore(tmp_path, "22" * 32)
+    other = keys_in(tmp_path, "22" * 32)
 
     with pytest.raises(KeyStoreError, match="another master key"):
         other.find(key_id)
@@ -98,11 +99,11 @@ def test_another_master_key_cannot_read_the_secrets(tmp_path: Path) -> None:
 
 
 def test_a_lost_master_key_is_not_silently_replaced(tmp_path: Path) -> None:
-    KeyStore(tmp_path).close()
+    keys_in(tmp_path).close()
     (tmp_path / "master.key").unlink()
 
     with pytest.raises(KeyStoreError, match="missing"):
-        KeyStore(tmp_path)
+        keys_in(tmp_path)
 
 
 def test_files_are_for_the_owner_only(tmp_path: Path, store: KeyStore) -> None:
@@ -113,11 +114,11 @@ def test_files_are_for_the_owner_only(tmp_path: Path, store: KeyStore) -> None:
 @pytest.mark.parametrize("text", ["short", "zz" * 32, "11" * 31])
 def test_a_malformed_master_key_is_refused_without_repeating_it(tmp_path: Path, text: str) -> None:
     with pytest.raises(KeyStoreError) as refused:
-        KeyStore(tmp_path, text)
+        keys_in(tmp_path, text)
 
     assert text not in str(refused.value)
 
 
 def test_a_master_key_in_base64_is_taken(tmp_path: Path) -> None:
-    KeyStore(tmp_path, "ERERERERERERERERERERERERERERERERERERERERERE=").close()
+    keys_in(tmp_path, "ERERERERERERERERERERERERERERERERERERERERERE=").close()
     assert not (tmp_path / "master.key").exists()

@@ -16,13 +16,14 @@ from eventstore.sqlite import open_sqlite
 from eventstore.store import Log
 from projections.sqlite import SQLiteViews
 from projections.views import Views
+from tests.deployments import embedded
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("export")
     write_flow(directory / "flow.csv", seed=3, commands=1_500)
-    run_flow(directory / "flow.csv", directory / "data", Steps("0.01", "1"))
+    run_flow(directory / "flow.csv", embedded(directory / "data"), Steps("0.01", "1"))
     return directory / "data"
 
 

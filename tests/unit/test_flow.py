@@ -10,6 +10,7 @@ from api.flow_format import FlowError, Steps, read_flow
 from api.flow_generator import write_flow
 from audit.replay import replay
 from eventstore.sqlite import open_sqlite
+from tests.deployments import embedded
 
 STEPS = Steps("0.01", "1")
 
@@ -25,7 +26,7 @@ def flow(tmp_path: Path) -> Path:
 def test_the_exchange_fills_as_a_plain_matcher_does(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "flow.csv.gz"
     write_flow(path, seed, commands=3_000)
-    report = run_flow(path, tmp_path / "data", STEPS)
+    report = run_flow(path, embedded(tmp_path / "data"), STEPS)
     assert report.same
     assert report.commands == 3_000
     expected = sum(len(line.expect or ()) for line in read_flow(path, STEPS))
@@ -43,7 +44,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_replay_gives_the_state_of_the_live_run(flow: Path, tmp_path: Path) -> None:
-    report = run_flow(flow, tmp_path / "data", STEPS)
+    report = run_flow(flow, embedded(tmp_path / "data"), STEPS)
     with open_sqlite(tmp_path / "data", create=False) as store:
         for use_snapshot in (True, False):
             found = replay(store, use_snapshot=use_snapshot)
@@ -51,8 +52,8 @@ def test_a_replay_gives_the_state_of_the_live_run(flow: Path, tmp_path: Path) ->
 
 
 def test_running_a_flow_twice_gives_the_same_state(flow: Path, tmp_path: Path) -> None:
-    first = run_flow(flow, tmp_path / "a", STEPS)
-    second = run_flow(flow, tmp_path / "b", STEPS)
+    first = run_flow(flow, embedded(tmp_path / "a"), STEPS)
+    second = run_flow(flow, embedded(tmp_path / "b"), STEPS)
     assert (first.state_hash, first.book_sha256) == (second.state_hash, second.book_sha256)
 
 
@@ -61,7 +62,7 @@ def test_an_altered_expectation_is_a_mismatch(flow: Path, tmp_path: Path) -> Non
     at = next(n for n, line in enumerate(lines) if ",place," in line and "[[" in line)
     lines[at] = lines[at].partition(',"[[')[0] + ",[]"
     flow.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    report = run_flow(flow, tmp_path / "data", STEPS)
+    report = run_flow(flow, embedded(tmp_path / "data"), STEPS)
     assert report.mismatches == 1
     assert not report.same
     found = report.first_mismatches[0]
@@ -71,7 +72,7 @@ def test_an_altered_expectation_is_a_mismatch(flow: Path, tmp_path: Path) -> Non
 def test_what_the_exchange_refuses_is_a_mismatch(flow: Path, tmp_path: Path) -> None:
     with flow.open("a", encoding="utf-8") as file:
         file.write("3001,1904067200000000000,cancel,no-such-order,,,,,\n")
-    report = run_flow(flow, tmp_path / "data", STEPS)
+    report = run_flow(flow, embedded(tmp_path / "data"), STEPS)
     assert [each.got for each in report.first_mismatches] == ["refused: unknown_order"]
 
 
@@ -82,7 +83,7 @@ def test_a_candle_that_differs_is_found(flow: Path, tmp_path: Path) -> None:
         "1704067200000,1000.00,1000.00,1000.00,1000.00,1,1\n",
         encoding="utf-8",
     )
-    report = run_flow(flow, tmp_path / "data", STEPS, candles=oracle)
+    report = run_flow(flow, embedded(tmp_path / "data"), STEPS, candles=oracle)
     assert report.mismatches == 0
     assert report.candles_compared == report.candle_mismatches == 1
     assert not report.same
@@ -92,13 +93,13 @@ def test_a_bad_line_leaves_no_exchange_behind(flow: Path, tmp_path: Path) -> Non
     with flow.open("a", encoding="utf-8") as file:
         file.write("3001,1,place,9,buy,1,1,NEVER,\n")
     with pytest.raises(FlowError, match="line 3002"):
-        run_flow(flow, tmp_path / "data", STEPS)
+        run_flow(flow, embedded(tmp_path / "data"), STEPS)
     assert not (tmp_path / "data").exists()
 
 
 def test_a_directory_in_use_is_refused(flow: Path, tmp_path: Path) -> None:
     with pytest.raises(FlowError, match="not empty"):
-        run_flow(flow, tmp_path, STEPS)
+        run_flow(flow, embedded(tmp_path), STEPS)
 
 
 def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:
@@ -106,6 +107,6 @@ def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:
     example = guide.read_text(encoding="utf-8").partition("```csv\n")[2].partition("```")[0]
     path = tmp_path / "flow.csv"
     path.write_text(example, encoding="utf-8")
-    report = run_flow(path, tmp_path / "data", STEPS)
+    report = run_flow(path, embedded(tmp_path / "data"), STEPS)
     assert report.same
     assert (report.commands, report.trades) == (5, 1)
