@@ -75,14 +75,15 @@ def clear_errors() -> Iterator[None]:
     from api.settings_sources import BadSetting
     from commands.errors import EngineError
     from eventstore.errors import AppendOutcomeUnknown, StoreError, StoreLocked
-    from projections.database import ViewsMissing
-    from projections.view_set import ViewsBroken
+    from projections.database import ViewsBroken, ViewsMissing, ViewsUnavailable
 
     try:
         yield
     except StoreLocked as error:
         fail(str(error), EXIT_LOCKED)
-    except (StoreError, AppendOutcomeUnknown, ViewsBroken, ViewsMissing, EngineError) as error:
+    except (StoreError, AppendOutcomeUnknown, EngineError) as error:
+        fail(str(error), EXIT_STORE)
+    except (ViewsBroken, ViewsMissing, ViewsUnavailable) as error:
         fail(str(error), EXIT_STORE)
     except sqlite3.Error as error:
         fail(f"the database cannot be used: {error}", EXIT_STORE)

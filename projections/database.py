@@ -20,6 +20,10 @@ class ViewsMissing(Exception):
     """No views have been built yet: start the exchange, or `./foldex rebuild`."""
 
 
+class ViewsBroken(Exception):
+    """The views do not fit the log, or each other: rebuild them (`./foldex rebuild`)."""
+
+
 class ViewsUnavailable(Exception):
     """The database of the views does not answer; nothing of the transaction is in the views."""
 

@@ -9,8 +9,8 @@ from kafka.admin import OffsetSpec
 
 from eventstore.kafka_errors import RecordsLost, TopicUnusable
 from eventstore.kafka_topics import administrator, find_topic
-from projections.database import Database, Insert, Reading
-from projections.view_set import CHECKPOINTS, KAFKA_OFFSETS, MARKETS, ViewsBroken
+from projections.database import Database, Insert, Reading, ViewsBroken
+from projections.view_set import CHECKPOINTS, KAFKA_OFFSETS, MARKETS
 
 
 class Overtaken(Exception):

@@ -3,13 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from eventstore.commit import Commit, Head
 from eventstore.store import Log
-from projections.database import ViewStore
-from projections.view_set import VIEWS_VERSION, ViewsBroken, ViewSet, stored_version
+from projections.database import ViewsBroken, ViewStore
+from projections.view_set import GROUPS, VIEWS_VERSION, ViewSet, stored_version
 
 COMMITS_PER_PAGE: Final = 50
 EVENTS_PER_BATCH: Final = 5_000
@@ -23,12 +23,16 @@ _log = logging.getLogger(__name__)
 
 
 class ProjectionRunner:
-    """The one that moves the views in a store on. `failed`: why it stopped, if it did."""
+    """The one that moves the views in a store on. `failed`: why it stopped, if it did.
 
-    def __init__(self, log: Log, store: ViewStore) -> None:
+    groups: those it folds; all of them, or "accounts" alone while "markets" come from Kafka.
+    """
+
+    def __init__(self, log: Log, store: ViewStore, *, groups: Sequence[str] = GROUPS) -> None:
         self.failed: BaseException | None = None
         self._log = log
         self._store = store
+        self._groups = groups
         self._views: ViewSet | None = None
         self._position = 0
         self._stopping = False
@@ -119,7 +123,7 @@ class ProjectionRunner:
         db = self._store.open(name)
         try:
             if stored_version(db) == VIEWS_VERSION:
-                return ViewSet(db)
+                return ViewSet(db, self._groups)
         except BaseException:
             db.close()
             raise

@@ -12,7 +12,7 @@ from eventstore.commit import GENESIS, Commit, Head
 from projections.balances import Balances
 from projections.candles import Candles
 from projections.catalogue import Catalogue
-from projections.database import Database, Insert, Reading, ViewStore, Write
+from projections.database import Database, Insert, Reading, ViewsBroken, ViewStore, Write
 from projections.depth import Depth
 from projections.events import Events
 from projections.orders import Orders
@@ -50,10 +50,6 @@ KAFKA_OFFSETS: Final = Table(
     "kafka_offsets", "feed TEXT, topic_id TEXT, next_offset INTEGER", key="feed"
 )
 """Where the next record of each partition is read, beside its checkpoint."""
-
-
-class ViewsBroken(Exception):
-    """The views do not fit the log, or each other: rebuild them (`./foldex rebuild`)."""
 
 
 class Fold:

@@ -1,5 +1,6 @@
 """What may be read: one method for each question. Amounts, prices, quantities: decimal strings."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from projections.balances import BalanceView, StatementLine, read_balances, read_statement
 from projections.candles import CandleView, read_candles
 from projections.catalogue import AssetView, Catalogue, MarketView, read_assets, read_markets
-from projections.database import Reading, ViewsMissing, ViewStore
+from projections.database import Reading, ViewsMissing, ViewStore, ViewsUnavailable
 from projections.depth import DepthView, read_depth
 from projections.events import EventView, read_events
 from projections.orders import OrderView, read_order, read_orders
@@ -26,6 +27,8 @@ from projections.view_set import VIEWS_VERSION, stored_version
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
+
+_log = logging.getLogger(__name__)
 
 
 class _Reader:
@@ -62,7 +65,7 @@ class Views:
     """Reads the current views of a store, from any thread; each call sees one position.
 
     Lists come newest first, except candles and events. `after`: `next` of the page before.
-    Raises, all of them: ViewsMissing.
+    Raises, all of them: ViewsMissing, ViewsUnavailable.
     """
 
     def __init__(self, store: ViewStore) -> None:
@@ -80,9 +83,10 @@ class Views:
 
     def position(self) -> int:
         """Return the event position that all views have reached; 0 before they are built."""
-        if self._store.current() is None:
+        try:
+            return self._ask(lambda db, _: reached(db)[0])
+        except ViewsMissing:
             return 0
-        return self._ask(lambda db, _: reached(db)[0])
 
     def assets(self) -> list[AssetView]:
         return self._ask(lambda db, _: read_assets(db))
@@ -242,8 +246,14 @@ class Views:
         *args: Asked.args,
         **more: Asked.kwargs,
     ) -> Answer:
-        with self._reader().snapshot() as (db, catalogue):
-            return read(db, catalogue, *args, **more)
+        try:
+            with self._reader().snapshot() as (db, catalogue):
+                return read(db, catalogue, *args, **more)
+        except ViewsUnavailable as error:
+            # The connection was cut, or the set dropped: both are mended by asking anew, once.
+            _log.info("asking the views again: %s", error)
+            with self._reader().snapshot() as (db, catalogue):
+                return read(db, catalogue, *args, **more)
 
     def _reader(self) -> _Reader:
         reader: _Reader | None = getattr(self._local, "reader", None)

@@ -1,6 +1,6 @@
 """`backend` is every kind of store in turn, `view_backend` every kind of view store.
 
-Another one is one more entry in BACKENDS or VIEW_BACKENDS.
+Another one is one more entry in BACKENDS, or in VIEW_BACKENDS.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ from projections.views import Views
 from tests.conformance import view_backends
 from tests.conformance.backends import Backend, MemoryBackend, SQLiteBackend
 from tests.conformance.view_backends import ViewBackend
+from tests.services import fresh_database
 
 BACKENDS: Final[dict[str, Callable[[Path], Backend]]] = {
     "memory": lambda _: MemoryBackend(),
@@ -34,15 +35,24 @@ def store(backend: Backend) -> Iterator[Store]:
         yield store
 
 
-VIEW_BACKENDS: Final[dict[str, Callable[[Path, ExitStack], ViewBackend]]] = {
-    "sqlite": view_backends.SQLiteBackend,
-}
+VIEW_BACKENDS: Final = ("sqlite", "timescaledb", "postgres")
+"""postgres: the same server, but a database without TimescaleDB."""
 
 
 @pytest.fixture(params=VIEW_BACKENDS)
 def view_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ViewBackend]:
     with ExitStack() as resources:
-        yield VIEW_BACKENDS[request.param](tmp_path, resources)
+        if request.param == "sqlite":
+            yield view_backends.SQLiteBackend(tmp_path, resources)
+            return
+        server, template = (
+            request.getfixturevalue(name) for name in ("postgres_url", "postgres_template")
+        )
+        yield view_backends.PostgresBackend(
+            lambda: resources.enter_context(fresh_database(server, template)),
+            resources,
+            plain=request.param == "postgres",
+        )
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from domain.exchange import Exchange
 from eventstore.memory import open_memory
 from eventstore.store import Store
 from projections.compare import fingerprint
-from projections.database import ViewStore
+from projections.database import ViewsBroken, ViewStore
 from projections.runner import ProjectionRunner, catch_up, rebuild
-from projections.view_set import Batch, ViewsBroken, ViewSet
+from projections.view_set import Batch, ViewSet
 from projections.views import Views
 from tests.conformance.view_backends import ViewBackend
 from tests.model.chance import Chance

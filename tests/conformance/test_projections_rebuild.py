@@ -10,9 +10,9 @@ from domain.events import AccountOpened, AssetListed, DepositCredited, Event, Wr
 from eventstore.memory import open_memory
 from eventstore.store import Log
 from projections.compare import compare, fingerprint
-from projections.database import RebuildRunning, ViewsMissing, ViewStore
+from projections.database import RebuildRunning, ViewsBroken, ViewsMissing, ViewStore
 from projections.runner import ProjectionRunner, catch_up, rebuild
-from projections.view_set import ViewsBroken, ViewSet
+from projections.view_set import ViewSet
 from projections.views import Views
 from tests.conformance.view_backends import ViewBackend
 

@@ -1,10 +1,14 @@
 """The databases that views must be the same in, and how to look behind each one's back."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
+
 from projections.database import ViewStore
+from projections.postgres import PostgresViews, migrate
 from projections.sqlite import SQLiteViews
 
 
@@ -47,3 +51,43 @@ class SQLiteBackend(ViewBackend):
         current = self.store(name).current()
         assert current is not None
         (self._directory / name / "views" / current).unlink()
+
+
+class PostgresBackend(ViewBackend):
+    """Databases of a server; `plain`: without TimescaleDB."""
+
+    def __init__(self, new_database: Callable[[], str], resources: ExitStack, plain: bool) -> None:
+        self._new_database = new_database
+        self._resources = resources
+        self._plain = plain
+        self._urls: dict[str, str] = {}
+
+    def store(self, name: str) -> PostgresViews:
+        """Return the store in a database."""
+        if name not in self._urls:
+            self._urls[name] = self._prepared()
+        store = PostgresViews(self._urls[name])
+        self._resources.callback(store.close)
+        return store
+
+    def sets(self, name: str) -> list[str]:
+        """Return the schemas' names."""
+        with psycopg.connect(self._urls[name]) as connection:
+            rows = connection.execute(
+                "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'views\\_%' ORDER BY nspname"
+            )
+            return [row[0] for row in rows]
+
+    def lose_current(self, name: str) -> None:
+        """Drop the schema."""
+        current = self.store(name).current()
+        with psycopg.connect(self._urls[name]) as connection:
+            connection.execute(f"DROP SCHEMA {current} CASCADE".encode())
+
+    def _prepared(self) -> str:
+        url = self._new_database()
+        migrate(url)
+        if self._plain:
+            with psycopg.connect(url) as connection:
+                connection.execute("DROP EXTENSION timescaledb CASCADE")
+        return url
