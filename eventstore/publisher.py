@@ -170,7 +170,8 @@ class Publisher:
         return None
 
     def _fail(self, error: BaseException) -> None:
-        _log.error("the publisher stopped at position %d: %s", self.position, error, exc_info=error)
+        trace = None if isinstance(error, BusError) else error
+        _log.error("the publisher stopped at position %d: %s", self.position, error, exc_info=trace)
         self.failed = error
         self._disconnect()
 

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from domain.events import Event
-from eventstore.kafka_errors import BusUnavailable, RecordsLost, TopicUnusable
+from eventstore.kafka_errors import BusError, BusUnavailable, RecordsLost, TopicUnusable
 from eventstore.kafka_topics import (
     CONNECT_TIMEOUT_MS,
     ERRORS_TOPIC,
@@ -108,7 +108,8 @@ class KafkaFeed:
             while not self._stopping.is_set():
                 self._run_or_wait()
         except Exception as error:  # noqa: BLE001  whatever it is, going on could skip an event
-            _log.exception("the feed of %s stopped", self._source.topic)
+            trace = None if isinstance(error, BusError) else error
+            _log.error("the feed of %s stopped: %s", self._source.topic, error, exc_info=trace)
             self.failed = error
             self._close()
 

@@ -256,15 +256,11 @@ def test_killed_publishers_lose_nothing_and_keep_the_order(
     loader.join()
 
     child = subprocess.Popen([*command, *arguments])
-    positions = SQLitePublished(tmp_path)
-    relay = Publisher(log, positions, topics.bootstrap, topic=topics.events, clock_ms=lambda: 0)
     try:
         wait_until(lambda: _published(tmp_path) == log.head.position, "the last one catches up")
     finally:
         child.kill()
         child.wait()
-        relay.stop()
-        positions.close()
     require_whole(log, topics)
 
 
