@@ -39,6 +39,11 @@ class Rows:
         rows = self._guarded(1, lambda: self._select(number - 1, 1))
         return rows[0] if rows and rows[0].originator_version == number else None
 
+    def settled_at(self, number: int) -> StoredEvent | None:
+        """Return the row of a commit whose append raised. Raises: StoreDamaged, StoreError."""
+        self._guarded(1, self._recorder.settle)
+        return self.at(number)
+
     def last(self) -> StoredEvent | None:
         """Return the row of the last commit. Raises: StoreDamaged, StoreError."""
         select = self._recorder.select_events

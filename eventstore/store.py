@@ -46,8 +46,6 @@ __all__ = [
 
 PAGE_COMMITS: Final = 100
 """How many commits one read takes from the database, unless told."""
-POLL_S: Final = 0.05
-"""How often a waiting reader looks for commits of another process."""
 
 
 class Log:
@@ -63,6 +61,8 @@ class Log:
         self._head: Head | None = None
         self._read_to = GENESIS
         self._grown = Condition()
+        self._watched = False
+        self._notices = 0
 
     @property
     def head(self) -> Head:
@@ -152,17 +152,21 @@ class Log:
     def wait(self, after_commit: int, timeout_s: float) -> bool:
         """Return True as soon as there is a commit after a number, False after `timeout_s`.
 
-        An append through this log wakes it at once, another process's within POLL_S.
+        An append through this log wakes it at once, another process's within the recorder's
+        `poll_s`, or as soon as the recorder gets notice of it.
         """
+        self._watch()
         deadline = time.monotonic() + timeout_s
-        while not (self._knows_after(after_commit) or self._rows.exist_after(after_commit)):
+        while True:
+            notices = self._notices
+            if self._knows_after(after_commit) or self._rows.exist_after(after_commit):
+                return True
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False
             with self._grown:
-                if not self._knows_after(after_commit):
-                    self._grown.wait(min(left_s, POLL_S))
-        return True
+                if not self._knows_after(after_commit) and self._notices == notices:
+                    self._grown.wait(min(left_s, self.recorder.poll_s))
 
     def close(self) -> None:
         """Give the database back; readers and writers must have stopped."""
@@ -173,7 +177,7 @@ class Log:
         head, self._head = self._head, None
         number = row.originator_version
         try:
-            found = self._rows.at(number)
+            found = self._rows.settled_at(number)
         except StoreError as again:
             detail = f"commit {number}: {error}; and when looking for it: {again}"
             raise AppendOutcomeUnknown(detail) from error
@@ -182,6 +186,18 @@ class Log:
         if found.state != row.state:
             raise Fenced(f"another writer has stored commit {number}") from error
         self._head = head
+
+    def _watch(self) -> None:
+        """Let the recorder wake those who wait. The first who waits needs it."""
+        with self._grown:
+            watched, self._watched = self._watched, True
+        if not watched:
+            self.recorder.watch(self.stream, self._notice)
+
+    def _notice(self) -> None:
+        with self._grown:
+            self._notices += 1
+            self._grown.notify_all()
 
     def _knows_after(self, number: int) -> bool:
         return self._head is not None and self._head.number > number

@@ -7,10 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from eventsourcing.persistence import ApplicationRecorder
-
 from eventstore.memory import MemoryRecorder, open_memory
-from eventstore.sqlite import SQLiteRecorder, open_sqlite
+from eventstore.sqlite import open_sqlite
 from eventstore.sqlite_schema import TRIGGERS
 from eventstore.store import Store
 
@@ -23,10 +21,6 @@ class Backend(ABC):
         """Open the store: the same facts every time, as another process would see them."""
 
     @abstractmethod
-    def new_recorder(self) -> ApplicationRecorder:
-        """Return an empty recorder of this kind."""
-
-    @abstractmethod
     def set_state(self, number: int, state: bytes) -> None:
         """Overwrite a commit's stored bytes."""
 
@@ -37,6 +31,10 @@ class Backend(ABC):
     @abstractmethod
     def remove(self, number: int) -> None:
         """Remove a commit."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the backend itself holds."""
 
     def state(self, number: int) -> bytes:
         """Return a commit's stored bytes."""
@@ -66,10 +64,6 @@ class MemoryBackend(Backend):
         log = type(self._store.log)(self._recorder)
         return type(self._store)(log, self._store.snapshots, resources=ExitStack())
 
-    def new_recorder(self) -> ApplicationRecorder:
-        """Return an empty recorder."""
-        return MemoryRecorder()
-
     def set_state(self, number: int, state: bytes) -> None:
         """Overwrite a commit's stored bytes."""
         place = self._index[number]
@@ -92,6 +86,10 @@ class MemoryBackend(Backend):
             self._index[other] = at - (at > place)
         self._sort()
 
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
     @property
     def _index(self) -> dict[int, int]:
         return self._recorder._stored_events_index[self._store.log.stream]
@@ -105,16 +103,10 @@ class SQLiteBackend(Backend):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._recorders = 0
 
     def open(self) -> Store:
         """Open the files."""
         return open_sqlite(self.directory / "data")
-
-    def new_recorder(self) -> ApplicationRecorder:
-        """Return a recorder on a new file."""
-        self._recorders += 1
-        return SQLiteRecorder(self.directory / f"recorder{self._recorders}.db")
 
     def set_state(self, number: int, state: bytes) -> None:
         """Overwrite a commit's stored bytes."""
@@ -132,6 +124,9 @@ class SQLiteBackend(Backend):
         """Remove a commit."""
         with self._unguarded() as connection:
             connection.execute("DELETE FROM stored_events WHERE originator_version = ?", (number,))
+
+    def close(self) -> None:
+        """Do nothing: the files go with the test's directory."""
 
     @contextmanager
     def _unguarded(self) -> Iterator[sqlite3.Connection]:

@@ -4,29 +4,41 @@ Another one is one more entry in BACKENDS, or in VIEW_BACKENDS.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from eventstore.postgres_schema import migrate
 from eventstore.store import Store
 from projections.database import ViewStore
 from projections.views import Views
 from tests.conformance import view_backends
 from tests.conformance.backends import Backend, MemoryBackend, SQLiteBackend
+from tests.conformance.postgres_backend import PostgresBackend
 from tests.conformance.view_backends import ViewBackend
 from tests.services import fresh_database
 
-BACKENDS: Final[dict[str, Callable[[Path], Backend]]] = {
+BACKENDS: Final[dict[str, Callable[[pytest.FixtureRequest], Backend]]] = {
     "memory": lambda _: MemoryBackend(),
-    "sqlite": SQLiteBackend,
+    "sqlite": lambda request: SQLiteBackend(request.getfixturevalue("tmp_path")),
+    "postgres": lambda request: PostgresBackend(request.getfixturevalue("log_database")),
 }
 
 
+@pytest.fixture(scope="session")
+def log_database(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """Give the URL of a database with an empty log, which the tests here use in turn."""
+    with fresh_database(postgres_url, postgres_template) as url:
+        migrate(url)
+        yield url
+
+
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    return BACKENDS[request.param](tmp_path)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    with closing(BACKENDS[request.param](request)) as backend:
+        yield backend
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -11,9 +12,13 @@ from unittest.mock import patch
 import pytest
 
 from eventstore.memory import MemoryRecorder, MemorySnapshotRecorder
+from eventstore.postgres import PostgresRecorder
+from eventstore.postgres_connection import Server
+from eventstore.postgres_snapshots import PostgresSnapshotRecorder
 from eventstore.recorder import CommitRecorder
 from eventstore.snapshots import SnapshotRecorder
 from eventstore.sqlite import SQLiteRecorder, SQLiteSnapshotRecorder
+from tests.conformance.postgres_backend import PostgresBackend
 
 if TYPE_CHECKING:
     from eventsourcing.tests import persistence as library
@@ -59,6 +64,18 @@ class _SQLite(_Case):
         return recorder
 
 
+class _Postgres(_Case):
+    @pytest.fixture(autouse=True)
+    def _database(self, log_database: str) -> Iterator[None]:
+        with closing(PostgresBackend(log_database)) as backend:
+            self.url = backend.url
+            yield
+
+    def create_recorder(self) -> PostgresRecorder:
+        self.made.append(recorder := PostgresRecorder(Server(self.url)))
+        return recorder
+
+
 class TestMemoryRecorder(_Memory, library.ApplicationRecorderTestCase[MemoryRecorder]):
     """Insert, select, notifications, many threads."""
 
@@ -78,6 +95,14 @@ class TestSQLiteOrder(_SQLite, library.NonInterleavingNotificationIDsBaseCase):
     """Notifications of one insert follow one another."""
 
 
+class TestPostgresRecorder(_Postgres, library.ApplicationRecorderTestCase[PostgresRecorder]):
+    """Insert, select, notifications, many threads."""
+
+
+class TestPostgresOrder(_Postgres, library.NonInterleavingNotificationIDsBaseCase):
+    """Notifications of one insert follow one another."""
+
+
 class TestMemorySnapshots(_Case, library.AggregateRecorderTestCase):
     """Insert and select."""
 
@@ -91,4 +116,12 @@ class TestSQLiteSnapshots(_Case, library.AggregateRecorderTestCase):
 
     def create_recorder(self) -> SQLiteSnapshotRecorder:
         self.made.append(recorder := SQLiteSnapshotRecorder(self.file()))
+        return recorder
+
+
+class TestPostgresSnapshots(_Postgres, library.AggregateRecorderTestCase):
+    """Insert and select."""
+
+    def create_recorder(self) -> PostgresSnapshotRecorder:  # type: ignore[override]
+        self.made.append(recorder := PostgresSnapshotRecorder(Server(self.url)))
         return recorder
