@@ -2,7 +2,7 @@
 
 import typer
 
-from api import cli_export, cli_flow, cli_keys, cli_serve, cli_store
+from api import cli_export, cli_flow, cli_keys, cli_processes, cli_serve, cli_store
 from api.cli_output import EXIT_DIFFERENT, clear_errors, examples, say
 
 app = typer.Typer(
@@ -24,6 +24,15 @@ app.command(epilog=examples("foldex serve --data data --port 8000"))(cli_serve.s
 app.command(epilog=examples("foldex demo", "foldex demo --port 8001 --data /tmp/demo"))(
     cli_serve.demo
 )
+app.command(epilog=examples("foldex migrate", "foldex migrate --json"))(cli_processes.migrate)
+app.command(epilog=examples("foldex engine", "foldex engine --host 0.0.0.0 --port 7420"))(
+    cli_processes.engine
+)
+app.command(epilog=examples("FOLDEX_ENGINE=127.0.0.1:7420 foldex api", "foldex api --port 8001"))(
+    cli_processes.api
+)
+app.command(epilog=examples("foldex project"))(cli_processes.project)
+app.command(epilog=examples("FOLDEX_KAFKA=127.0.0.1:9092 foldex publish"))(cli_processes.publish)
 app.add_typer(cli_flow.app, name="flow")
 app.command(
     epilog=examples(

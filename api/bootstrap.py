@@ -12,6 +12,7 @@ from api.deployment import Deployment, deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
 from api.engine_port import EnginePort
+from api.fence import FenceWatch
 from api.gateway import Gateway
 from api.keys import KeyStore
 from api.security import Verifier
@@ -85,6 +86,7 @@ class Foldex(Frontend):
     store: Store
     engine: Engine
     runner: ProjectionRunner
+    fence: FenceWatch
     snapshotter: Snapshotter
     publisher: Publisher | None
 
@@ -94,6 +96,7 @@ class Foldex(Frontend):
         Raises: StoreError: the store is damaged, newer than this version, or another's.
         """
         self.engine.start()
+        self.fence.start()
         self.runner.start()
         self.snapshotter.start()
         if self.publisher is not None:
@@ -103,7 +106,7 @@ class Foldex(Frontend):
     def failed(self) -> BaseException | None:
         """Why the exchange stopped by itself, if it did: then the process has to end."""
         published = None if self.publisher is None else self.publisher.failed
-        return self.engine.failed or self.runner.failed or published
+        return self.engine.failed or self.fence.failed or self.runner.failed or published
 
 
 def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_ms) -> Foldex:
@@ -122,6 +125,8 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
             publisher = make_publisher(deployment, settings, store, opened, clock_ms)
         engine = make_engine(store, clock_ms)
         opened.callback(engine.stop)
+        fence = FenceWatch(store.log)
+        opened.callback(fence.stop)
         gateway = _gateway(settings, LocalEngine(engine, clock_ms), views, clock_ms)
         opened.callback(gateway.stop)
         snapshotter = make_snapshotter(deployment, settings, engine)
@@ -136,6 +141,7 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
             keys=keys,
             gateway=gateway,
             verifier=Verifier(keys.find, clock_ms),
+            fence=fence,
             snapshotter=snapshotter,
             publisher=publisher,
             resources=opened.pop_all(),

@@ -1,15 +1,21 @@
 """Where an exchange keeps its data: the one place that chooses, by the settings."""
 
+import time
 from abc import ABC, abstractmethod
+from typing import Final
 
 from api.key_stores import keys_in
 from api.keys import KeyStore, KeyStoreError
 from api.settings import Settings
+from eventstore.errors import StoreLocked
 from eventstore.published import PublishedPositions, SQLitePublished
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Store
 from projections.database import ViewStore
 from projections.sqlite import SQLiteViews
+
+LOCK_POLL_S: Final = 0.1
+"""How often a standby looks whether the data directory is free."""
 
 
 class Deployment(ABC):
@@ -36,9 +42,16 @@ class Deployment(ABC):
         """Whether nothing is there yet, so that a new exchange may begin. Raises: StoreError."""
 
     @abstractmethod
-    def open_store(self, *, create: bool = False, for_writing: bool = False) -> Store:
+    def migrate(self) -> list[str]:
+        """Make it ready for this version, and return what was done. Raises: StoreError."""
+
+    @abstractmethod
+    def open_store(
+        self, *, create: bool = False, for_writing: bool = False, wait_s: float = 0.0
+    ) -> Store:
         """Return the log and its snapshots. create: make what is missing, where that is allowed.
 
+        wait_s: how long another process may take to stop writing.
         Raises: NoStore, StoreLocked, StoreTooNew, StoreDamaged, StoreError.
         """
 
@@ -86,9 +99,24 @@ class Embedded(Deployment):
         directory = self._directory
         return not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
 
-    def open_store(self, *, create: bool = False, for_writing: bool = False) -> Store:
+    def migrate(self) -> list[str]:
+        """Make a new directory a store."""
+        new = self.is_empty
+        self.open_store(create=True).close()
+        return [f"made a new exchange in {self.place}"] if new else []
+
+    def open_store(
+        self, *, create: bool = False, for_writing: bool = False, wait_s: float = 0.0
+    ) -> Store:
         """Return the store in the directory."""
-        return open_sqlite(self._directory, create=create, for_writing=for_writing)
+        give_up_s = time.monotonic() + wait_s
+        while True:
+            try:
+                return open_sqlite(self._directory, create=create, for_writing=for_writing)
+            except StoreLocked:
+                if time.monotonic() >= give_up_s:
+                    raise
+            time.sleep(LOCK_POLL_S)
 
     def open_views(self) -> ViewStore:
         """Return the files in the directory."""

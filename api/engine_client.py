@@ -30,6 +30,7 @@ from api.engine_link import (
 )
 from api.engine_port import Question, Result
 from api.engine_questions import AnyQuestion
+from api.logs import correlation_id
 from api.problems import NotReady
 from api.signatures import Signature
 from commands.command import Command
@@ -199,7 +200,7 @@ class _Connection:
         number = self._next_number()
         answered: asyncio.Future[Result] = self._loop.create_future()
         self._submissions[number] = answered
-        self._frames.send(submit_frame(number, commands, key, signature))
+        self._frames.send(submit_frame(number, commands, key, signature, correlation_id()))
         return answered
 
     def ask(self, question: AnyQuestion) -> asyncio.Future[Any]:

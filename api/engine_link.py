@@ -64,12 +64,16 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
-    """Commands that are one submission, each with the name of its kind."""
+    """Commands that are one submission, each with the name of its kind.
+
+    correlation_id: of the request that they came with.
+    """
 
     number: int
     commands: list[tuple[str, msgspec.Raw]]
     key: str
     signature: Signature
+    correlation_id: str
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag="ask"):
@@ -131,11 +135,15 @@ def proof(token: str, side: Side, mine: bytes, theirs: bytes) -> bytes:
 
 
 def submit_frame(
-    number: int, commands: Sequence[Command], key: str, signature: Signature
+    number: int,
+    commands: Sequence[Command],
+    key: str,
+    signature: Signature,
+    correlation_id: str,
 ) -> tuple[Any, ...]:
     """Return what decodes as `Submit`."""
     named = [(type(command).__name__, command) for command in commands]
-    return ("submit", number, named, key, signature)
+    return ("submit", number, named, key, signature, correlation_id)
 
 
 def commands_of(frame: Submit) -> list[Command]:

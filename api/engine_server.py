@@ -29,6 +29,7 @@ from api.engine_link import (
 )
 from api.engine_local import LocalEngine
 from api.engine_port import Result
+from api.logs import correlated
 from api.problems import ApiProblem
 from commands.errors import EngineError
 
@@ -147,9 +148,10 @@ class Session:
         if not commands:
             raise LinkError("a submission without commands")
         try:
-            answered = self._server.engine.submit(
-                commands, key=request.key, signature=request.signature
-            )
+            with correlated(request.correlation_id):
+                answered = self._server.engine.submit(
+                    commands, key=request.key, signature=request.signature
+                )
         except (EngineError, ApiProblem) as refusal:
             self.frames.send(result_frame(number, refusal))
             return

@@ -11,7 +11,7 @@ from typing import Final
 import uvicorn
 
 from api.app import create_app
-from api.bootstrap import Foldex, bootstrap
+from api.bootstrap import Foldex, Frontend, bootstrap, bootstrap_api
 from api.logs import configure_logging
 from api.settings import Settings
 
@@ -26,7 +26,7 @@ class Server(uvicorn.Server):
     """uvicorn, which turns SIGTERM and SIGINT into a graceful end; says when it takes requests."""
 
     def __init__(
-        self, config: uvicorn.Config, foldex: Foldex, on_ready: Callable[[], None]
+        self, config: uvicorn.Config, foldex: Frontend, on_ready: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._foldex = foldex
@@ -79,17 +79,34 @@ def serve(
     configure_logging(settings)
     with bootstrap(settings) as foldex:
         prepare(foldex)
-        server = Server(_config(foldex), foldex, lambda: on_ready(foldex))
-        try:
-            server.run()
-        except SystemExit:
-            # uvicorn's way to say that it could not bind; it has logged why.
-            return 1
+        served = _run(foldex, lambda: on_ready(foldex))
     # After the stop, which may be what fails.
-    return 0 if foldex.failed is None else 1
+    return 0 if served and foldex.failed is None else 1
 
 
-def _config(foldex: Foldex) -> uvicorn.Config:
+def serve_api(settings: Settings, *, on_ready: Callable[[Frontend], None]) -> int:
+    """Serve the API beside an engine in another process until SIGTERM or SIGINT.
+
+    Returns: 0 after a graceful end, 1 when the port could not be bound.
+    Raises: StoreError, KeyStoreError: the keys cannot be used; says what to do.
+    """
+    configure_logging(settings)
+    with bootstrap_api(settings) as frontend:
+        served = _run(frontend, lambda: on_ready(frontend))
+    return 0 if served else 1
+
+
+def _run(foldex: Frontend, on_ready: Callable[[], None]) -> bool:
+    """Serve until told to stop; return whether the port could be bound."""
+    try:
+        Server(_config(foldex), foldex, on_ready).run()
+    except SystemExit:
+        # uvicorn's way to say that it could not; it has logged why.
+        return False
+    return True
+
+
+def _config(foldex: Frontend) -> uvicorn.Config:
     settings = foldex.settings
     return uvicorn.Config(
         create_app(foldex),

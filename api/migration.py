@@ -1,0 +1,16 @@
+"""What has to be there before the processes of a deployment can run."""
+
+from api.deployment import deployment_of
+from api.settings import Settings
+from eventstore.kafka_topics import ensure_topics
+
+
+def migrate(settings: Settings) -> list[str]:
+    """Make it, and return what was done, a line for each thing; nothing when all was there.
+
+    Raises: StoreError, StoreTooNew, BusError: it cannot be made, and what to do.
+    """
+    done = deployment_of(settings).migrate()
+    if settings.kafka:
+        done += [f"made the topic {name}" for name in ensure_topics(settings.kafka)]
+    return done
