@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 from kafka.admin import KafkaAdminClient
 
 from deploy.services.clone import Clone
 from deploy.services.kafka import Kafka
+from eventstore import postgres_schema, published_postgres
 from eventstore.errors import StoreError
 from eventstore.kafka_errors import OtherLog, TopicUnusable
 from eventstore.kafka_topics import ensure_topics
 from eventstore.memory import open_memory
+from eventstore.postgres import open_postgres
 from eventstore.published import SQLitePublished
+from eventstore.published_postgres import PostgresPublished
 from eventstore.publisher import Lag, Publisher
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Log
@@ -262,6 +266,37 @@ def test_killed_publishers_lose_nothing_and_keep_the_order(
         child.kill()
         child.wait()
     require_whole(log, topics)
+
+
+def test_a_publisher_outlives_its_connections_to_the_database(
+    postgres_database: str, topics: Topics
+) -> None:
+    postgres_schema.migrate(postgres_database)
+    published_postgres.migrate(postgres_database)
+    with ExitStack() as resources:
+        log = resources.enter_context(open_postgres(postgres_database, for_writing=True)).log
+        reading = resources.enter_context(open_postgres(postgres_database)).log
+        positions = PostgresPublished(postgres_database)
+        resources.callback(positions.close)
+        publisher = Publisher(
+            reading, positions, topics.bootstrap, topic=topics.events, clock_ms=lambda: NOW_MS
+        )
+        resources.callback(publisher.stop)
+        publisher.start()
+        append(log, commits=20)
+        wait_until(lambda: publisher.position == 200, "it publishes")
+        with psycopg.connect(postgres_database, autocommit=True) as administrator:
+            ended = administrator.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+                " current_database() AND application_name ~ '^foldex (publisher|reader)'"
+            ).fetchall()
+        append(log, commits=20)
+
+        wait_until(lambda: publisher.position == 400, "it goes on")
+
+        assert len(ended) >= 2
+        assert publisher.failed is None
+        require_whole(log, topics)
 
 
 def _published(directory: Path) -> int:
