@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measures import MEASURES
+from benchmarks.measures import MEASURES, Measure, Measured
+from benchmarks.places import NoServer
 from benchmarks.workloads import W1_COMMANDS, Workload, flow, w1
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,29 +54,45 @@ def _options() -> argparse.Namespace:
 
 def _measure(names: list[str], workloads: list[Workload], runs: int) -> list[dict[str, Any]]:
     """Run everything in turn, `runs` times over, so that a busy minute does not hit only one."""
-    rates: dict[tuple[str, str], list[float]] = {}
+    measured: dict[tuple[str, str], list[Measured]] = {}
     for run in range(runs):
         for workload in workloads:
             for name in names:
-                gc.collect()
-                gc.freeze()
-                gc.disable()
-                measured = MEASURES[name][1](workload)
-                gc.enable()
-                gc.unfreeze()
-                rates.setdefault((name, workload.name), []).append(measured.per_second)
+                try:
+                    one = _measure_once(MEASURES[name][1], workload)
+                except NoServer as error:
+                    print(f"{name} skipped: {error}", file=sys.stderr)
+                    continue
+                measured.setdefault((name, workload.name), []).append(one)
         print(f"run {run + 1} of {runs} done", file=sys.stderr)
-    return [
-        {
-            "measure": name,
-            "workload": workload,
-            "unit": f"{MEASURES[name][0]}/s",
-            "median": round(median(each)),
-            "lowest": round(min(each)),
-            "highest": round(max(each)),
-        }
-        for (name, workload), each in rates.items()
-    ]
+    return [_row(name, workload, each) for (name, workload), each in measured.items()]
+
+
+def _measure_once(measure: Measure, workload: Workload) -> Measured:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        return measure(workload)
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _row(name: str, workload: str, runs: list[Measured]) -> dict[str, Any]:
+    rates = [run.per_second for run in runs]
+    row = {
+        "measure": name,
+        "workload": workload,
+        "unit": f"{MEASURES[name][0]}/s",
+        "median": round(median(rates)),
+        "lowest": round(min(rates)),
+        "highest": round(max(rates)),
+    }
+    if runs[0].latencies_s:
+        for percent in (50, 99):
+            row[f"p{percent}_ms"] = round(median(run.latency_ms(percent) for run in runs), 2)
+    return row
 
 
 def machine() -> dict[str, Any]:
@@ -120,12 +137,14 @@ def _table(report: dict[str, Any]) -> str:
     lines = [
         title,
         "",
-        "| measure | workload | median | lowest – highest | unit |",
-        "|---|---|---:|---:|---|",
+        "| measure | workload | median | lowest – highest | unit | p50 | p99 |",
+        "|---|---|---:|---:|---|---:|---:|",
     ]
     lines += [
         f"| {row['measure']} | {row['workload']} | {row['median']:,} "
-        f"| {row['lowest']:,} – {row['highest']:,} | {row['unit']} |"
+        f"| {row['lowest']:,} – {row['highest']:,} | {row['unit']} "
+        + "".join(f"| {row[name]} ms " if name in row else "| " for name in ("p50_ms", "p99_ms"))
+        + "|"
         for row in report["results"]
     ]
     return "\n".join(lines)

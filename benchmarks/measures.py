@@ -1,21 +1,22 @@
 """The measures: each takes a workload and returns what one run did, per second."""
 
-import shutil
-import tempfile
+import gc
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
 import msgspec
 
+from benchmarks.places import OpenStore, postgres_store, sqlite_store
 from benchmarks.workloads import Workload
 from commands.amend_order import AmendOrder
 from commands.cancel_order import CancelOrder
 from commands.command import Command
-from commands.engine import Engine
-from commands.errors import EngineError
+from commands.engine import Done, Engine
+from commands.errors import EngineError, Overloaded
 from commands.place_order import PlaceOrder
 from commands.registry import COMMANDS, Outcome, handle
 from domain.events import Event
@@ -27,24 +28,32 @@ from domain.snapshot import dump, load
 from eventstore.codec import CODEC
 from eventstore.commit import GENESIS
 from eventstore.recovery import recover
-from eventstore.sqlite import open_sqlite
+from eventstore.store import Store
 
 SUBMISSION_COMMANDS = 100
 IN_FLIGHT_SUBMISSIONS = 100
+OFFERED_PER_S = 50_000
+OFFERED_COMMANDS = 100
 COMMIT_COMMANDS = 1_000
 """As the engine's."""
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One run. What was counted (commands or events), and in how many seconds."""
+    """One run. count: of commands or events. latencies_s: of submissions, where measured."""
 
     count: int
     seconds: float
+    latencies_s: list[float] = []
 
     @property
     def per_second(self) -> float:
         """Return the rate."""
         return self.count / self.seconds
+
+    def latency_ms(self, percent: int) -> float:
+        """Return the latency that so many percent of submissions do not exceed, in ms."""
+        in_order = sorted(self.latencies_s)
+        return 1000 * in_order[min(len(in_order) - 1, len(in_order) * percent // 100)]
 
 
 Measure = Callable[[Workload], Measured]
@@ -148,25 +157,60 @@ def sealed(workload: Workload) -> Measured:
     return Measured(len(commands), time.perf_counter() - started)
 
 
-def durable(workload: Workload) -> Measured:
-    """Through the engine into SQLite with synchronous=FULL, in submissions of 100 commands.
+def durable(workload: Workload, open_store: OpenStore) -> Measured:
+    """Through the engine to the disk, as fast as it takes submissions of 100 commands.
 
     From the first submission until the last is acknowledged, which is after it is on the disk.
     """
-    with _directory() as directory, open_sqlite(directory, for_writing=True) as store:
-        engine = Engine(store.log, store.snapshots, clock_ms=lambda: 0, writer="benchmark")
-        engine.start()
-        _submit(engine, workload.opening)
+    with open_store() as store, _running(store, workload) as engine:
         started = time.perf_counter()
         _submit(engine, workload.commands)
         seconds = time.perf_counter() - started
-        engine.stop(snapshot=False)
     return Measured(len(workload.commands), seconds)
 
 
-def replay(workload: Workload) -> Measured:
-    """Read a log from SQLite, check its seals and rebuild the state; no snapshot. In events."""
-    with _directory() as directory, open_sqlite(directory, for_writing=True) as store:
+def offered(workload: Workload, open_store: OpenStore) -> Measured:
+    """Through the engine to the disk, at OFFERED_PER_S however busy it is (an open loop).
+
+    Each latency is of one submission: from the time it was due, so that a late start counts too,
+    until its acknowledgement. The garbage collector runs, as it does in a live engine.
+    """
+    commands = workload.commands
+    every_s = OFFERED_COMMANDS / OFFERED_PER_S
+    answers: queue.SimpleQueue[tuple[float, object]] = queue.SimpleQueue()
+
+    def answered(due: float, answer: list[Outcome] | EngineError) -> None:
+        answers.put((time.perf_counter() - due, answer))
+
+    with open_store() as store, _running(store, workload) as engine, _collecting_garbage():
+        started = time.perf_counter()
+        firsts = range(0, len(commands), OFFERED_COMMANDS)
+        for number, first in enumerate(firsts):
+            due = started + number * every_s
+            time.sleep(max(0.0, due - time.perf_counter()))
+            _offer(engine, commands[first : first + OFFERED_COMMANDS], partial(answered, due))
+        all_answers = [answers.get() for _ in firsts]
+        seconds = time.perf_counter() - started
+    failures = [answer for _, answer in all_answers if isinstance(answer, EngineError)]
+    if failures:
+        raise RuntimeError(f"not acknowledged: {failures[0]}")
+    return Measured(len(commands), seconds, [latency_s for latency_s, _ in all_answers])
+
+
+def _offer(engine: Engine, commands: Sequence[Command], done: Done) -> None:
+    """Submit, and again until it is taken: what a full queue refuses is late, not lost."""
+    while True:
+        try:
+            engine.submit(commands, done)
+        except Overloaded:
+            time.sleep(0.001)
+        else:
+            return
+
+
+def replay(workload: Workload, open_store: OpenStore) -> Measured:
+    """Read a log, check its seals and rebuild the state; no snapshot. In events."""
+    with open_store() as store:
         exchange = Exchange()
         commands = workload.opening + workload.commands
         for first in range(0, len(commands), COMMIT_COMMANDS):
@@ -188,8 +232,12 @@ MEASURES: dict[str, tuple[str, Measure]] = {
     "matcher": ("commands", matcher),
     "core": ("commands", core),
     "sealed": ("commands", sealed),
-    "durable": ("commands", durable),
-    "replay": ("events", replay),
+    "durable-sqlite": ("commands", partial(durable, open_store=sqlite_store)),
+    "durable-postgres": ("commands", partial(durable, open_store=postgres_store)),
+    "offered-sqlite": ("commands", partial(offered, open_store=sqlite_store)),
+    "offered-postgres": ("commands", partial(offered, open_store=postgres_store)),
+    "replay-sqlite": ("events", partial(replay, open_store=sqlite_store)),
+    "replay-postgres": ("events", partial(replay, open_store=postgres_store)),
 }
 """By name: what is counted, and the function."""
 
@@ -234,9 +282,21 @@ def _any_order(exchange: Exchange, market: Market) -> Order:
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
-    directory = tempfile.mkdtemp(prefix="foldex-benchmark-")
+def _running(store: Store, workload: Workload) -> Iterator[Engine]:
+    """Give an engine that has taken the opening of a workload."""
+    engine = Engine(store.log, store.snapshots, clock_ms=lambda: 0, writer="benchmark")
+    engine.start()
     try:
-        yield Path(directory)
+        _submit(engine, workload.opening)
+        yield engine
     finally:
-        shutil.rmtree(directory)
+        engine.stop(snapshot=False)
+
+
+@contextmanager
+def _collecting_garbage() -> Iterator[None]:
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.disable()
