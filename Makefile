@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-SOURCES := $(wildcard domain commands eventstore projections audit api benchmarks tests deploy)
+SOURCES := $(wildcard domain commands eventstore projections wallet audit api benchmarks tests deploy)
 COMPILE = --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make lock" $(UPGRADE)
 
