@@ -1,4 +1,4 @@
-"""The pages of docs/ that are written from the code: every event, every error."""
+"""The pages of docs/ that are written from the code: every event, error and Kafka topic."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from api.asyncapi import asyncapi_text
 from api.problems import REGISTRY
 from commands.errors import EngineError
 from domain.errors import refusals
@@ -21,6 +22,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "events.md": "\n".join(_events_page()) + "\n",
         ROOT / "docs" / "errors.md": "\n".join(_errors_page()) + "\n",
+        ROOT / "docs" / "asyncapi.json": asyncapi_text(),
     }
 
 

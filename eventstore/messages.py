@@ -117,18 +117,21 @@ def partition_of(stream: str, partitions: int) -> int:
     return int(murmur2(stream.encode()) & 0x7FFFFFFF) % partitions
 
 
+def data_type(kind: type[Event]) -> type[msgspec.Struct]:
+    """Return the type of `data` in the messages of a kind of event: its fields by name."""
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(kind):
+        default = () if field.default is msgspec.NODEFAULT else (field.default,)
+        fields.append((field.name, field.type, *default))
+    return msgspec.defstruct(kind.__name__, fields, gc=False, forbid_unknown_fields=True)
+
+
 class _Reader:
     """Reads the fields of one kind of event from a JSON object, checking every type."""
 
     def __init__(self, kind: type[Event]) -> None:
-        fields: list[Any] = []
-        for field in msgspec.structs.fields(kind):
-            has_default = field.default is not msgspec.NODEFAULT
-            default = (field.default,) if has_default else ()
-            fields.append((field.name, field.type, *default))
-        by_name = msgspec.defstruct(kind.__name__, fields, gc=False, forbid_unknown_fields=True)
         self._kind = kind
-        self._decode = msgspec.json.Decoder(by_name).decode
+        self._decode = msgspec.json.Decoder(data_type(kind)).decode
 
     def read(self, data: msgspec.Raw) -> Event:
         return self._kind(*msgspec.structs.astuple(self._decode(data)))
