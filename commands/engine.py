@@ -11,6 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ from commands.errors import (
     OutcomeUnknown,
     Overloaded,
 )
+from commands.observer import EngineObserver
 from commands.receipt import Receipt
 from commands.registry import Outcome, handle
 from domain.errors import Rejected
@@ -55,11 +57,12 @@ class _Batch:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.answers: list[tuple[Done, list[Outcome]]] = []
+        self.answers: list[tuple[Sequence[Command], list[Outcome], Done]] = []
 
 
 _log = logging.getLogger(__name__)
 _DEFAULT_LIMITS: Final = EngineLimits()
+_NOBODY: Final = EngineObserver()
 _END: Final = None
 _BATCHES_IN_FLIGHT: Final = 1
 """Decided batches that may wait for the committer: more would only add latency."""
@@ -76,6 +79,7 @@ class Engine:
         clock_ms: Callable[[], int],
         writer: str,
         limits: EngineLimits = _DEFAULT_LIMITS,
+        observer: EngineObserver = _NOBODY,
     ) -> None:
         self.exchange = Exchange()
         self.failed: BaseException | None = None
@@ -84,6 +88,7 @@ class Engine:
         self._clock_ms = clock_ms
         self._writer = writer
         self._limits = limits
+        self._observer = observer
         self._waiting: deque[tuple[Sequence[Command], Done]] = deque()
         self._waiting_commands = 0
         self._changed = threading.Condition()
@@ -109,12 +114,19 @@ class Engine:
         """Whether commands are taken."""
         return self._running
 
+    @property
+    def alive(self) -> bool:
+        """Whether nothing has ended that is needed while commands are taken."""
+        threads = (self._decider, self._committer)
+        return not self._running or all(thread.is_alive() for thread in threads)
+
     def start(self) -> None:
         """Recover the state from the store, shut out the writer before us, take commands.
 
         Raises: StoreError: damaged, newer than this version, or another writer took over.
         """
-        self.exchange = recover(self._log, self._snapshots).exchange
+        progress = self._observer.recovering
+        self.exchange = recover(self._log, self._snapshots, progress=progress).exchange
         started = WriterStarted(max(self._clock_ms(), self.exchange.time_ms), self._writer)
         self._log.append([started], started.time_ms)
         self.exchange.apply(started)
@@ -190,7 +202,7 @@ class Engine:
         while self._waiting and not self._is_full(batch, decided):
             commands, done = self._waiting.popleft()
             outcomes: list[Outcome] = []
-            batch.answers.append((done, outcomes))
+            batch.answers.append((commands, outcomes, done))
             decided += len(commands)
             try:
                 self._decide(commands, outcomes, batch.events)
@@ -227,9 +239,10 @@ class Engine:
             else:
                 self._refuse(batch, EngineStopped())
         for _, done in self._drain_waiting():
-            _answer(done, EngineStopped())
+            _tell(done, EngineStopped())
 
     def _commit(self, batch: _Batch) -> None:
+        began_s = perf_counter()
         try:
             if batch.events:
                 self._log.append(batch.events, batch.events[-1].time_ms)
@@ -237,12 +250,15 @@ class Engine:
             self._fail(error)
             self._refuse(batch, _after_failed_append(error))
             return
-        for done, outcomes in batch.answers:
-            _answer(done, outcomes)
+        seconds = perf_counter() - began_s
+        for _, outcomes, done in batch.answers:
+            _tell(done, outcomes)
+        _tell(self._observer.committed, batch.answers, len(batch.events), seconds)
 
     def _refuse(self, batch: _Batch, error: EngineError) -> None:
-        for done, _ in batch.answers:
-            _answer(done, error)
+        for commands, _, done in batch.answers:
+            _tell(done, error)
+            _tell(self._observer.unanswered, commands, error)
 
     def _drain_waiting(self) -> list[tuple[Sequence[Command], Done]]:
         with self._changed:
@@ -259,12 +275,12 @@ class Engine:
             self._changed.notify()
 
 
-def _answer(done: Done, answer: list[Outcome] | EngineError) -> None:
-    """Call a sender back. One whose call fails must not keep the others from their answers."""
+def _tell(told: Callable[..., None], *news: object) -> None:
+    """Call a sender or the observer. One that fails must not keep the others from their news."""
     try:
-        done(answer)
-    except Exception:  # noqa: BLE001  it is the sender's, and is logged with its traceback
-        _log.exception("a sender could not be told what became of its commands")
+        told(*news)
+    except Exception:  # noqa: BLE001  it is the other's, and is logged with its traceback
+        _log.exception("somebody could not be told what became of commands")
 
 
 def _after_failed_append(error: Exception) -> EngineError:
