@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measures import MEASURES, Measure, Measured
+from benchmarks.measures import MEASURES, Measure
 from benchmarks.places import NoServer
-from benchmarks.workloads import W1_COMMANDS, Workload, flow, w1
+from benchmarks.workloads import W1_COMMANDS, Measured, Workload, flow, w1
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "benchmarks" / "README.md"

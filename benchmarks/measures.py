@@ -11,7 +11,8 @@ from functools import partial
 import msgspec
 
 from benchmarks.places import OpenStore, postgres_store, sqlite_store
-from benchmarks.workloads import Workload
+from benchmarks.publishing import publisher
+from benchmarks.workloads import COMMIT_COMMANDS, Measured, Workload, fill
 from commands.amend_order import AmendOrder
 from commands.cancel_order import CancelOrder
 from commands.command import Command
@@ -34,26 +35,6 @@ SUBMISSION_COMMANDS = 100
 IN_FLIGHT_SUBMISSIONS = 100
 OFFERED_PER_S = 50_000
 OFFERED_COMMANDS = 100
-COMMIT_COMMANDS = 1_000
-"""As the engine's."""
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """One run. count: of commands or events. latencies_s: of submissions, where measured."""
-
-    count: int
-    seconds: float
-    latencies_s: list[float] = []
-
-    @property
-    def per_second(self) -> float:
-        """Return the rate."""
-        return self.count / self.seconds
-
-    def latency_ms(self, percent: int) -> float:
-        """Return the latency that so many percent of submissions do not exceed, in ms."""
-        in_order = sorted(self.latencies_s)
-        return 1000 * in_order[min(len(in_order) - 1, len(in_order) * percent // 100)]
 
 
 Measure = Callable[[Workload], Measured]
@@ -211,19 +192,11 @@ def _offer(engine: Engine, commands: Sequence[Command], done: Done) -> None:
 def replay(workload: Workload, open_store: OpenStore) -> Measured:
     """Read a log, check its seals and rebuild the state; no snapshot. In events."""
     with open_store() as store:
-        exchange = Exchange()
-        commands = workload.opening + workload.commands
-        for first in range(0, len(commands), COMMIT_COMMANDS):
-            events: list[Event] = []
-            for command in commands[first : first + COMMIT_COMMANDS]:
-                caused, _ = handle(exchange, command)
-                exchange.apply_all(caused)
-                events += caused
-            store.log.append(events, exchange.time_ms)
+        fill(store.log, workload)
         started = time.perf_counter()
         rebuilt = recover(store.log, None).exchange
         seconds = time.perf_counter() - started
-        if rebuilt.position != exchange.position:
+        if rebuilt.position != store.log.head.position:
             raise RuntimeError("the replay ended early")
     return Measured(rebuilt.position, seconds)
 
@@ -238,6 +211,7 @@ MEASURES: dict[str, tuple[str, Measure]] = {
     "offered-postgres": ("commands", partial(offered, open_store=postgres_store)),
     "replay-sqlite": ("events", partial(replay, open_store=sqlite_store)),
     "replay-postgres": ("events", partial(replay, open_store=postgres_store)),
+    "publisher": ("events", publisher),
 }
 """By name: what is counted, and the function."""
 

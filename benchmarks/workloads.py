@@ -18,18 +18,40 @@ from commands.list_asset import ListAsset
 from commands.list_market import ListMarket
 from commands.open_account import OpenAccount
 from commands.place_order import PlaceOrder
-from commands.registry import decide
-from domain.events import OrderPlaced
+from commands.registry import decide, handle
+from domain.events import Event, OrderPlaced
 from domain.exchange import Exchange
 from domain.units import UNITS_MAX
+from eventstore.store import Log
 
 MARKET = "BTC-USDT"
 START_MS = 1_600_000_000_000
 SEED = 20_240_101
 
+COMMIT_COMMANDS = 1_000
+"""As the engine's."""
+
 W1_COMMANDS = 200_000
 W1_ACCOUNTS = 1_000
 FLOW_ACCOUNTS = 100
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """One run. count: of commands or events. latencies_s: of submissions, where measured."""
+
+    count: int
+    seconds: float
+    latencies_s: list[float] = []
+
+    @property
+    def per_second(self) -> float:
+        """Return the rate."""
+        return self.count / self.seconds
+
+    def latency_ms(self, percent: int) -> float:
+        """Return the latency that so many percent of submissions do not exceed, in ms."""
+        in_order = sorted(self.latencies_s)
+        return 1000 * in_order[min(len(in_order) - 1, len(in_order) * percent // 100)]
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -92,6 +114,19 @@ def _cancel_one(
     return CancelOrder(
         time_ms=START_MS + number // 100, account=placed.account, order_id=placed.order_id
     )
+
+
+def fill(log: Log, workload: Workload) -> None:
+    """Append the events of a workload to an empty log, 1,000 commands in a commit."""
+    exchange = Exchange()
+    commands = workload.opening + workload.commands
+    for first in range(0, len(commands), COMMIT_COMMANDS):
+        events: list[Event] = []
+        for command in commands[first : first + COMMIT_COMMANDS]:
+            caused, _ = handle(exchange, command)
+            exchange.apply_all(caused)
+            events += caused
+        log.append(events, exchange.time_ms)
 
 
 def flow(file: Path) -> Workload:
