@@ -40,6 +40,7 @@ BALANCE: Final = {
     "free": "5150.00000000",
     "held": "3395.00000000",
     "total": "8545.00000000",
+    "debt": "0.00000000",
 }
 STATEMENT_LINE: Final = {
     "id": 5120,
@@ -50,8 +51,10 @@ STATEMENT_LINE: Final = {
     "asset": "USDT",
     "free_change": "0.00000000",
     "held_change": "-1455.00000000",
+    "debt_change": "0.00000000",
     "free_after": "5150.00000000",
     "held_after": "3395.00000000",
+    "debt_after": "0.00000000",
     "reference": "order:1042",
 }
 ACCOUNT_TRADE: Final = {
@@ -75,6 +78,8 @@ DEPOSIT: Final = {
     "asset": "USDT",
     "amount": "10000.00000000",
     "deposit_id": "eth:0x9fc7:0",
+    "status": "credited",
+    "reversed_ms": None,
 }
 WITHDRAWAL: Final = {
     "id": 7,

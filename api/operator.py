@@ -28,6 +28,7 @@ from commands.credit_deposit import CreditDeposit
 from commands.list_asset import ListAsset
 from commands.list_market import ListMarket
 from commands.open_account import OpenAccount
+from commands.reverse_deposit import ReverseDeposit
 from commands.set_market_status import SetMarketStatus
 from commands.settle_withdrawal import (
     ApproveWithdrawal,
@@ -46,7 +47,7 @@ Symbol = Annotated[str, Path(max_length=33, examples=["BTC-USDT"])]
 
 _DONE = {"position": 12, "repeated": False}
 _SETTLED = {"withdrawal_id": 7, "status": "approved", "position": 90360, "repeated": False}
-_SETTLE_REFUSALS = (errors.UnknownWithdrawal, errors.WrongState)
+_SETTLE_REFUSALS = (errors.UnknownWithdrawal, errors.WrongState, errors.AccountInDebt)
 
 
 class AccountRequest(Body):
@@ -127,6 +128,14 @@ class DepositRequest(Body):
     asset: str = Field(max_length=16)
     amount: DecimalText
     deposit_id: str = Field(max_length=256, description="Such as chain:txid:ordinal.")
+
+
+class ReversalRequest(Body):
+    """A credited deposit to undo."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"deposit_id": "eth:0x9fc7:0"}]})
+
+    deposit_id: str = Field(max_length=256)
 
 
 class ReasonRequest(Body):
@@ -247,6 +256,22 @@ async def credit_deposit(
         deposit_id=body.deposit_id,
     )
     return done(await gateway.execute(command, who.signature), status=201)
+
+
+@router.post("/deposits/reverse", summary="Reverse a deposit")
+@documents(Done, example=_DONE, refuses=(errors.UnknownDeposit,))
+async def reverse_deposit(
+    body: ReversalRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
+) -> Response:
+    """Undo a credited deposit. What the account has spent of it becomes its debt."""
+    gateway = foldex.gateway
+    command = ReverseDeposit(
+        time_ms=gateway.clock_ms(),
+        scope=OPERATOR_SCOPE,
+        idempotency_key=key,
+        deposit_id=body.deposit_id,
+    )
+    return done(await gateway.execute(command, who.signature))
 
 
 @router.get("/withdrawals", summary="Withdrawals of all accounts")

@@ -70,6 +70,7 @@ class WithdrawalRequest(Body):
         errors.TooManyDecimals,
         errors.NotPositive,
         errors.AmountTooLarge,
+        errors.AccountInDebt,
         errors.InsufficientFunds,
     ),
     status=201,

@@ -12,6 +12,7 @@ import msgspec
 
 from domain.events import (
     DepositCredited,
+    DepositReversed,
     Event,
     OrderAmended,
     OrderCancelled,
@@ -29,7 +30,7 @@ from eventstore.store import Log
 Row = dict[str, Any]
 """One line of an export, by column."""
 
-_Balances = dict[str, tuple[int, int]]
+_Balances = dict[str, tuple[int, int, int]]
 
 
 def export(
@@ -106,9 +107,9 @@ def _statement_lines(exchange: Exchange, event: Event, account: str) -> Iterator
     before = {each: _balances(exchange, each) for each in concerned}
     exchange.apply(event)
     for each in concerned:
-        for asset, (free, held) in sorted(_balances(exchange, each).items()):
-            free_before, held_before = before[each].get(asset, (0, 0))
-            if (free, held) == (free_before, held_before):
+        for asset, (free, held, debt) in sorted(_balances(exchange, each).items()):
+            free_before, held_before, debt_before = before[each].get(asset, (0, 0, 0))
+            if (free, held, debt) == (free_before, held_before, debt_before):
                 continue
             decimals = exchange.assets[asset].decimals
             yield {
@@ -119,8 +120,10 @@ def _statement_lines(exchange: Exchange, event: Event, account: str) -> Iterator
                 "asset": asset,
                 "free_change": format_units(free - free_before, decimals),
                 "held_change": format_units(held - held_before, decimals),
+                "debt_change": format_units(debt - debt_before, decimals),
                 "free_after": format_units(free, decimals),
                 "held_after": format_units(held, decimals),
+                "debt_after": format_units(debt, decimals),
                 "reference": _reference(event),
             }
 
@@ -137,7 +140,10 @@ def _balances(exchange: Exchange, account: str) -> _Balances:
     found = exchange.accounts.get(account)
     if found is None:
         return {}
-    return {asset: (balance.free, balance.held) for asset, balance in found.balances.items()}
+    return {
+        asset: (balance.free, balance.held, found.debts.get(asset, 0))
+        for asset, balance in found.balances.items()
+    }
 
 
 def _reference(event: Event) -> str:
@@ -149,7 +155,7 @@ def _reference(event: Event) -> str:
             return f"order:{event.order_id}"
         case SelfTradePrevented(taker_order_id=order_id):
             return f"order:{order_id}"
-        case DepositCredited(deposit_id=deposit_id):
+        case DepositCredited(deposit_id=deposit_id) | DepositReversed(deposit_id=deposit_id):
             return f"deposit:{deposit_id}"
         case _:
             return f"withdrawal:{getattr(event, 'withdrawal_id', 0)}"
@@ -192,7 +198,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "statement": (
         "position", "time_ms", "event", "account", "asset", "free_change", "held_change",
-        "free_after", "held_after", "reference",
+        "debt_change", "free_after", "held_after", "debt_after", "reference",
     ),
 }  # fmt: skip
 """The columns of each export, in order."""

@@ -25,10 +25,11 @@ class CreditDeposit(Command, frozen=True, kw_only=True):
 def decide(exchange: Exchange, command: CreditDeposit) -> list[Event]:
     """Return `DepositCredited`; nothing when this deposit was credited before.
 
+    It repays the account's debt in the asset first.
     Raises: UnknownAccount, UnknownAsset, BadField, NotPositive, AmountTooLarge;
     IdempotencyKeyReused: the deposit was credited with other contents.
     """
-    require_account(exchange, command.account)
+    account = require_account(exchange, command.account)
     require_asset(exchange, command.asset)
     require_text(command.deposit_id, field="deposit_id", required=True)
     if command.amount <= 0:
@@ -51,5 +52,6 @@ def decide(exchange: Exchange, command: CreditDeposit) -> list[Event]:
             command.asset,
             command.amount,
             command.deposit_id,
+            min(account.debts.get(command.asset, 0), command.amount),
         )
     ]

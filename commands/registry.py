@@ -27,6 +27,8 @@ from commands.place_order import decide as decide_place_order
 from commands.receipt import Receipt, receipt_of, receipt_of_answer
 from commands.request_withdrawal import RequestWithdrawal
 from commands.request_withdrawal import decide as decide_request_withdrawal
+from commands.reverse_deposit import ReverseDeposit
+from commands.reverse_deposit import decide as decide_reverse_deposit
 from commands.set_market_status import SetMarketStatus
 from commands.set_market_status import decide as decide_set_market_status
 from commands.settle_withdrawal import (
@@ -52,6 +54,7 @@ COMMANDS: Final[dict[type[Command], Callable[[Exchange, Any], list[Event]]]] = {
     ListMarket: decide_list_market,
     SetMarketStatus: decide_set_market_status,
     CreditDeposit: decide_credit_deposit,
+    ReverseDeposit: decide_reverse_deposit,
     RequestWithdrawal: decide_request_withdrawal,
     ApproveWithdrawal: settle_withdrawal.decide_approve,
     RejectWithdrawal: settle_withdrawal.decide_reject,

@@ -8,7 +8,13 @@ from commands.command import (
     require_name,
     require_text,
 )
-from domain.errors import AmountTooLarge, IdempotencyKeyReused, InsufficientFunds, NotPositive
+from domain.errors import (
+    AccountInDebt,
+    AmountTooLarge,
+    IdempotencyKeyReused,
+    InsufficientFunds,
+    NotPositive,
+)
 from domain.events import Event, WithdrawalRequested
 from domain.exchange import Exchange
 from domain.units import UNITS_MAX
@@ -28,7 +34,7 @@ def decide(exchange: Exchange, command: RequestWithdrawal) -> list[Event]:
     """Return `WithdrawalRequested`; nothing when this request was made before.
 
     Raises: UnknownAccount, UnknownAsset, BadField, NotPositive, AmountTooLarge, InsufficientFunds;
-    IdempotencyKeyReused: the request id was used with other contents.
+    IdempotencyKeyReused: the request id was used with other contents; AccountInDebt: in any asset.
     """
     account = require_account(exchange, command.account)
     require_asset(exchange, command.asset)
@@ -48,6 +54,8 @@ def decide(exchange: Exchange, command: RequestWithdrawal) -> list[Event]:
         ):
             raise IdempotencyKeyReused("This request_id was used for another withdrawal")
         return []
+    if account.debts:
+        raise AccountInDebt
     if account.free(command.asset) < command.amount:
         raise InsufficientFunds(f"The free {command.asset} does not cover the withdrawal")
     return [

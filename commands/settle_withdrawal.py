@@ -1,7 +1,7 @@
 """What becomes of a requested withdrawal: approved or rejected, then completed or failed."""
 
 from commands.command import Command, event_time_ms, require_name, require_text
-from domain.errors import UnknownWithdrawal, WrongState
+from domain.errors import AccountInDebt, UnknownWithdrawal, WrongState
 from domain.events import (
     Event,
     WithdrawalApproved,
@@ -39,12 +39,15 @@ class FailWithdrawal(Command, frozen=True, kw_only=True):
 def decide_approve(exchange: Exchange, command: ApproveWithdrawal) -> list[Event]:
     """Return `WithdrawalApproved`; nothing when it is approved already.
 
-    Raises: BadField, UnknownWithdrawal, WrongState: not waiting for approval.
+    Raises: BadField, UnknownWithdrawal; WrongState: not waiting for approval; AccountInDebt: since
+    it was requested, a deposit of the account was reversed that had been spent.
     """
     require_name(command.approved_by, field="approved_by")
     withdrawal = _require(exchange, command.withdrawal_id, "requested", "approved")
     if withdrawal.status == "approved":
         return []
+    if exchange.accounts[withdrawal.account].debts:
+        raise AccountInDebt
     time_ms = event_time_ms(exchange, command)
     return [
         WithdrawalApproved(

@@ -73,12 +73,22 @@ class UnknownWithdrawal(_Unknown):
     code, title = "unknown_withdrawal", "There is no such withdrawal"
 
 
+class UnknownDeposit(_Unknown):
+    code, title = "unknown_deposit", "There is no such deposit"
+
+
 class AlreadyExists(Rejected):
     code, title = "already_exists", "It exists already"
 
 
 class InsufficientFunds(Rejected):
     code, title = "insufficient_funds", "The free balance does not cover this"
+
+
+class AccountInDebt(Rejected):
+    """A reversed deposit was spent before it was reversed."""
+
+    code, title = "account_in_debt", "The account owes what a reversed deposit had credited"
 
 
 class MarketHaltedError(Rejected):

@@ -213,11 +213,29 @@ class AccountOpened(AccountEvent, frozen=True, gc=False, array_like=True, tag="a
 class DepositCredited(
     AccountEvent, frozen=True, gc=False, array_like=True, tag="deposit_credited.v1"
 ):
-    """An amount came in. deposit_id: unique for ever (`chain:txid:ordinal`)."""
+    """An amount came in. deposit_id: unique for ever (`chain:txid:ordinal`, `#epoch` if re-mined).
+
+    debt_repaid: how much of the amount repaid the account's debt; the rest became free.
+    """
 
     asset: str
     amount: int
     deposit_id: str
+    debt_repaid: int = 0
+
+
+class DepositReversed(
+    AccountEvent, frozen=True, gc=False, array_like=True, tag="deposit_reversed.v1"
+):
+    """A credited deposit is undone, as its block is gone from the chain.
+
+    taken: what the free balance covered; the rest of the amount is the account's debt from now on.
+    """
+
+    asset: str
+    amount: int
+    deposit_id: str
+    taken: int
 
 
 class WithdrawalRequested(
@@ -310,6 +328,7 @@ AnyEvent = (
     | SelfTradePrevented
     | AccountOpened
     | DepositCredited
+    | DepositReversed
     | WithdrawalRequested
     | WithdrawalApproved
     | WithdrawalRejected

@@ -12,6 +12,7 @@ from domain.events import (
     AccountOpened,
     AssetListed,
     DepositCredited,
+    DepositReversed,
     Event,
     MarketHalted,
     MarketListed,
@@ -54,6 +55,7 @@ class Exchange:
         "next_order_id",
         "next_withdrawal_id",
         "position",
+        "reversals",
         "time_ms",
         "withdrawals",
         "writer",
@@ -69,6 +71,7 @@ class Exchange:
         self.markets: dict[str, Market] = {}
         self.accounts: dict[str, Account] = {FEES: Account(FEES)}
         self.deposits: dict[str, DepositCredited] = {}
+        self.reversals: dict[str, DepositReversed] = {}
         self.withdrawals: dict[int, Withdrawal] = {}
         self.answers: dict[str, Answers] = {}
         self._appliers = self._make_appliers()
@@ -114,6 +117,7 @@ class Exchange:
             MarketResumed: self._market_resumed,
             AccountOpened: self._account_opened,
             DepositCredited: self._deposit_credited,
+            DepositReversed: self._deposit_reversed,
             WithdrawalRequested: self._withdrawal_requested,
             WithdrawalApproved: self._withdrawal_approved,
             WithdrawalRejected: self._withdrawal_rejected,
@@ -274,7 +278,17 @@ class Exchange:
     def _deposit_credited(self, event: DepositCredited) -> None:
         self.deposits[event.deposit_id] = event
         self.assets[event.asset].deposited += event.amount
-        self.accounts[event.account].balance(event.asset).free += event.amount
+        account = self.accounts[event.account]
+        account.balance(event.asset).free += event.amount - event.debt_repaid
+        if event.debt_repaid:
+            account.owe(event.asset, -event.debt_repaid)
+
+    def _deposit_reversed(self, event: DepositReversed) -> None:
+        self.reversals[event.deposit_id] = event
+        self.assets[event.asset].reversed += event.amount
+        account = self.accounts[event.account]
+        account.balance(event.asset).free -= event.taken
+        account.owe(event.asset, event.amount - event.taken)
 
     def _withdrawal_requested(self, event: WithdrawalRequested) -> None:
         account = self.accounts[event.account]

@@ -17,18 +17,23 @@ def check(exchange: Exchange) -> None:
 
 
 def _check_conservation(exchange: Exchange) -> None:
-    """Each asset, summed over all accounts, equals its deposits less its withdrawals."""
+    """Each asset's balances less its debts equal deposits less reversals less withdrawals."""
     totals = dict.fromkeys(exchange.assets, 0)
     for account in exchange.accounts.values():
         for code, balance in account.balances.items():
             if balance.free < 0 or balance.held < 0:
                 raise AssertionError(f"negative {code} balance of {account.account_id}: {balance}")
             totals[code] += balance.free + balance.held
+        for code, debt in account.debts.items():
+            if debt <= 0:
+                raise AssertionError(f"{account.account_id} owes {debt} {code}")
+            totals[code] -= debt
     for code, asset in exchange.assets.items():
-        if totals[code] != asset.deposited - asset.withdrawn:
+        came_in = asset.deposited - asset.reversed - asset.withdrawn
+        if totals[code] != came_in:
             raise AssertionError(
-                f"{code}: accounts hold {totals[code]}, deposits less withdrawals are "
-                f"{asset.deposited - asset.withdrawn}"
+                f"{code}: accounts hold {totals[code]} less debts, deposits less reversals and "
+                f"withdrawals are {came_in}"
             )
 
 

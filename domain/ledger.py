@@ -26,12 +26,13 @@ class Balance:
 
 
 class Asset(msgspec.Struct, gc=False):
-    """deposited, withdrawn: totals over the life of the log, in units of 10 ** -decimals."""
+    """deposited, withdrawn, reversed: totals over the log's life, in units of 10 ** -decimals."""
 
     code: str
     decimals: int
     deposited: int = 0
     withdrawn: int = 0
+    reversed: int = 0
 
 
 class Withdrawal(msgspec.Struct, gc=False):
@@ -45,13 +46,24 @@ class Withdrawal(msgspec.Struct, gc=False):
 
 
 class Account:
-    """balances by asset; open orders by id, ascending; and by client order id."""
+    """balances by asset; open orders by id, ascending; and by client order id.
 
-    __slots__ = ("account_id", "balances", "client_orders", "open_orders", "withdrawal_requests")
+    debts: what reversed deposits left to repay, by asset; only assets that are owed are in it.
+    """
+
+    __slots__ = (
+        "account_id",
+        "balances",
+        "client_orders",
+        "debts",
+        "open_orders",
+        "withdrawal_requests",
+    )
 
     def __init__(self, account_id: str) -> None:
         self.account_id = account_id
         self.balances: dict[str, Balance] = {}
+        self.debts: dict[str, int] = {}
         self.open_orders: dict[int, Order] = {}
         self.client_orders: dict[str, Order] = {}
         self.withdrawal_requests: dict[str, int] = {}
@@ -68,6 +80,14 @@ class Account:
         del self.open_orders[order.order_id]
         if order.placed.client_order_id:
             del self.client_orders[order.placed.client_order_id]
+
+    def owe(self, asset: str, more: int) -> None:
+        """Add to the debt in an asset, or repay when `more` is negative: `apply` only."""
+        debt = self.debts.get(asset, 0) + more
+        if debt:
+            self.debts[asset] = debt
+        else:
+            self.debts.pop(asset, None)
 
     def free(self, asset: str) -> int:
         """Return the free units of an asset; changes nothing."""

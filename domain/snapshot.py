@@ -9,7 +9,13 @@ from collections import OrderedDict
 
 import msgspec
 
-from domain.events import DepositCredited, MarketListed, OrderPlaced, RequestAnswered
+from domain.events import (
+    DepositCredited,
+    DepositReversed,
+    MarketListed,
+    OrderPlaced,
+    RequestAnswered,
+)
 from domain.exchange import Exchange
 from domain.ledger import Account, Balance, Withdrawal
 from domain.ledger import Asset as LedgerAsset
@@ -17,6 +23,11 @@ from domain.market import Market, MarketStatus
 from domain.order_book import BookSide
 
 FORMAT = 1
+FORMAT_WITH_REVERSALS = 2
+"""Written once a deposit was reversed. A state without any keeps the bytes, and so the hash, that
+it had before reversals existed: fields that came with them are left out at their defaults."""
+
+_DEPOSIT_TAG = DepositCredited.__struct_config__.tag
 
 
 class _Asset(msgspec.Struct, array_like=True):
@@ -24,6 +35,7 @@ class _Asset(msgspec.Struct, array_like=True):
     decimals: int
     deposited: str
     withdrawn: str
+    reversed: str = "0"
 
 
 class _Account(msgspec.Struct, array_like=True):
@@ -31,6 +43,7 @@ class _Account(msgspec.Struct, array_like=True):
     balances: list[tuple[str, str, str]]
     """(asset, free, held), by asset."""
     withdrawal_requests: list[tuple[str, int]]
+    debts: tuple[tuple[str, str], ...] = ()
 
 
 class _Order(msgspec.Struct, array_like=True):
@@ -63,6 +76,7 @@ class _State(msgspec.Struct, array_like=True):
     deposits: list[DepositCredited]
     withdrawals: list[Withdrawal]
     answers: list[tuple[str, list[RequestAnswered]]]
+    reversals: tuple[DepositReversed, ...] = ()
 
 
 class SnapshotUnreadable(Exception):
@@ -71,9 +85,10 @@ class SnapshotUnreadable(Exception):
 
 def dump(exchange: Exchange) -> bytes:
     """Return the state as canonical bytes."""
+    reversals = tuple(reversal for _, reversal in sorted(exchange.reversals.items()))
     return msgspec.msgpack.encode(
-        _State(
-            FORMAT,
+        (
+            FORMAT_WITH_REVERSALS if reversals else FORMAT,
             exchange.position,
             exchange.time_ms,
             exchange.writer,
@@ -82,9 +97,10 @@ def dump(exchange: Exchange) -> bytes:
             [_dump_asset(asset) for _, asset in sorted(exchange.assets.items())],
             [_dump_account(account) for _, account in sorted(exchange.accounts.items())],
             [_dump_market(market) for _, market in sorted(exchange.markets.items())],
-            [deposit for _, deposit in sorted(exchange.deposits.items())],
+            [_dump_deposit(deposit) for _, deposit in sorted(exchange.deposits.items())],
             [withdrawal for _, withdrawal in sorted(exchange.withdrawals.items())],
             [(scope, list(kept.values())) for scope, kept in sorted(exchange.answers.items())],
+            *((reversals,) if reversals else ()),
         )
     )
 
@@ -95,8 +111,8 @@ def load(state: bytes) -> Exchange:
         dumped = msgspec.msgpack.decode(state, type=_State)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise SnapshotUnreadable(str(error)) from error
-    if dumped.format != FORMAT:
-        raise SnapshotUnreadable(f"snapshot format {dumped.format}, not {FORMAT}")
+    if dumped.format not in (FORMAT, FORMAT_WITH_REVERSALS):
+        raise SnapshotUnreadable(f"snapshot format {dumped.format} is unknown")
     exchange = Exchange()
     exchange.position = dumped.position
     exchange.time_ms = dumped.time_ms
@@ -115,12 +131,20 @@ def state_hash(exchange: Exchange) -> str:
     return hashlib.sha256(dump(exchange)).hexdigest()
 
 
-def _dump_asset(asset: LedgerAsset) -> _Asset:
-    return _Asset(asset.code, asset.decimals, str(asset.deposited), str(asset.withdrawn))
+def _dump_asset(asset: LedgerAsset) -> tuple[object, ...]:
+    fields = asset.code, asset.decimals, str(asset.deposited), str(asset.withdrawn)
+    return (*fields, str(asset.reversed)) if asset.reversed else fields
 
 
-def _dump_account(account: Account) -> _Account:
-    return _Account(
+def _dump_deposit(deposit: DepositCredited) -> object:
+    if deposit.debt_repaid:
+        return deposit
+    fields = msgspec.structs.astuple(deposit)
+    return (_DEPOSIT_TAG, *fields[:-1])
+
+
+def _dump_account(account: Account) -> tuple[object, ...]:
+    fields = (
         account.account_id,
         [
             (asset, str(balance.free), str(balance.held))
@@ -128,6 +152,8 @@ def _dump_account(account: Account) -> _Account:
         ],
         sorted(account.withdrawal_requests.items()),
     )
+    debts = tuple((asset, str(debt)) for asset, debt in sorted(account.debts.items()))
+    return (*fields, debts) if debts else fields
 
 
 def _dump_market(market: Market) -> _Market:
@@ -152,14 +178,20 @@ def _dump_side(side: BookSide) -> list[_Order]:
 def _load_ledger(exchange: Exchange, dumped: _State) -> None:
     for asset in dumped.assets:
         exchange.assets[asset.code] = LedgerAsset(
-            asset.code, asset.decimals, int(asset.deposited), int(asset.withdrawn)
+            asset.code,
+            asset.decimals,
+            int(asset.deposited),
+            int(asset.withdrawn),
+            int(asset.reversed),
         )
     for kept in dumped.accounts:
         account = exchange.accounts[kept.account_id] = Account(kept.account_id)
         for code, free, held in kept.balances:
             account.balances[code] = Balance(int(free), int(held))
         account.withdrawal_requests.update(kept.withdrawal_requests)
+        account.debts.update((code, int(debt)) for code, debt in kept.debts)
     exchange.deposits.update((deposit.deposit_id, deposit) for deposit in dumped.deposits)
+    exchange.reversals.update((reversal.deposit_id, reversal) for reversal in dumped.reversals)
     exchange.withdrawals.update((each.withdrawal_id, each) for each in dumped.withdrawals)
     for scope, answers in dumped.answers:
         exchange.answers[scope] = OrderedDict((answer.key, answer) for answer in answers)

@@ -16,13 +16,15 @@ from projections.table import Table
 Key = tuple[str, str]
 
 _BALANCES = Table(
-    "balances", "account TEXT, asset TEXT, free AMOUNT, held AMOUNT", key="account, asset"
+    "balances",
+    "account TEXT, asset TEXT, free AMOUNT, held AMOUNT, debt AMOUNT",
+    key="account, asset",
 )
 _STATEMENT = Table(
     "statement",
     "id INTEGER, position INTEGER, time_ms INTEGER, event TEXT, account TEXT, asset TEXT,"
-    " free_change AMOUNT, held_change AMOUNT, free_after AMOUNT, held_after AMOUNT,"
-    " reference TEXT",
+    " free_change AMOUNT, held_change AMOUNT, debt_change AMOUNT,"
+    " free_after AMOUNT, held_after AMOUNT, debt_after AMOUNT, reference TEXT",
     key="id",
     indexes={"statement_by_account": "(account, asset, id)"},
 )
@@ -35,9 +37,9 @@ class Balances:
 
     def __init__(self, db: Reading, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._balances: dict[Key, tuple[int, int]] = {
-            (account, asset): (free, held)
-            for account, asset, free, held in db.rows("SELECT * FROM balances")
+        self._balances: dict[Key, tuple[int, int, int]] = {
+            (account, asset): (free, held, debt)
+            for account, asset, free, held, debt in db.rows("SELECT * FROM balances")
         }
         last = db.row("SELECT max(id) FROM statement")
         self._next_id: int = (last and last[0]) or 0
@@ -55,14 +57,14 @@ class Balances:
 
     def _apply(self, rule: Rule, name: str, position: int, event: Any) -> None:
         for change in rule(self._catalogue, event):
-            if change.free or change.held:
+            if change.free or change.held or change.debt:
                 self._change(position, event.time_ms, name, change)
 
     def _change(self, position: int, time_ms: int, name: str, change: Change) -> None:
-        account, asset, free_change, held_change, reference = change
-        free, held = self._balances.get((account, asset), (0, 0))
-        free, held = free + free_change, held + held_change
-        self._balances[account, asset] = free, held
+        account, asset, free_change, held_change, reference, debt_change = change
+        free, held, debt = self._balances.get((account, asset), (0, 0, 0))
+        free, held, debt = free + free_change, held + held_change, debt + debt_change
+        self._balances[account, asset] = free, held, debt
         self._changed.add((account, asset))
         self._next_id += 1
         self._lines.append(
@@ -75,20 +77,26 @@ class Balances:
                 asset,
                 free_change,
                 held_change,
+                debt_change,
                 free,
                 held,
+                debt,
                 reference,
             )
         )
 
 
 class BalanceView(msgspec.Struct, frozen=True):
-    """free: to spend; held: set aside for orders and withdrawals; total: both. Decimal strings."""
+    """free: to spend; held: set aside for orders and withdrawals; total: both. Decimal strings.
+
+    debt: what the account owes since a deposit was reversed that it had spent; deposits repay it.
+    """
 
     asset: str
     free: str
     held: str
     total: str
+    debt: str
 
 
 class StatementLine(msgspec.Struct, frozen=True):
@@ -102,15 +110,17 @@ class StatementLine(msgspec.Struct, frozen=True):
     asset: str
     free_change: str
     held_change: str
+    debt_change: str
     free_after: str
     held_after: str
+    debt_after: str
     reference: str
 
 
 def read_balances(db: Reading, catalogue: Catalogue, account: str) -> list[BalanceView]:
     """Return the account's balances by asset."""
     rows = db.rows(
-        "SELECT asset, free, held FROM balances WHERE account = ? ORDER BY asset", (account,)
+        "SELECT asset, free, held, debt FROM balances WHERE account = ? ORDER BY asset", (account,)
     )
     return [
         BalanceView(
@@ -118,8 +128,9 @@ def read_balances(db: Reading, catalogue: Catalogue, account: str) -> list[Balan
             catalogue.amount(asset, free),
             catalogue.amount(asset, held),
             catalogue.amount(asset, free + held),
+            catalogue.amount(asset, debt),
         )
-        for asset, free, held in rows
+        for asset, free, held, debt in rows
     ]
 
 
@@ -151,8 +162,8 @@ def _assets_of(db: Reading, account: str) -> list[str]:
 
 
 def _line(catalogue: Catalogue, row: Row) -> StatementLine:
-    amounts = [catalogue.amount(row[5], units) for units in row[6:10]]
-    return StatementLine(*(*row[:6], *amounts, row[10]))
+    amounts = [catalogue.amount(row[5], units) for units in row[6:12]]
+    return StatementLine(*(*row[:6], *amounts, row[12]))
 
 
 def _name(kind: type[Event]) -> str:

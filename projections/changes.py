@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from domain.events import (
     DepositCredited,
+    DepositReversed,
     Event,
     OrderAmended,
     OrderCancelled,
@@ -22,13 +23,14 @@ from projections.catalogue import Catalogue
 
 
 class Change(NamedTuple):
-    """free, held: by how many ledger units. reference: `order:7`, `trade:BTC-USDT:3` …"""
+    """free, held, debt: by how many ledger units. reference: `order:7`, `trade:BTC-USDT:3` …"""
 
     account: str
     asset: str
     free: int
     held: int
     reference: str
+    debt: int = 0
 
 
 Rule = Callable[[Catalogue, Any], list[Change]]
@@ -93,7 +95,13 @@ def _trade_executed(catalogue: Catalogue, event: TradeExecuted) -> list[Change]:
 
 
 def _deposit_credited(_: Catalogue, event: DepositCredited) -> list[Change]:
-    return [Change(event.account, event.asset, event.amount, 0, f"deposit:{event.deposit_id}")]
+    reference, repaid = f"deposit:{event.deposit_id}", event.debt_repaid
+    return [Change(event.account, event.asset, event.amount - repaid, 0, reference, -repaid)]
+
+
+def _deposit_reversed(_: Catalogue, event: DepositReversed) -> list[Change]:
+    reference, taken = f"deposit:{event.deposit_id}", event.taken
+    return [Change(event.account, event.asset, -taken, 0, reference, event.amount - taken)]
 
 
 def _withdrawal_requested(_: Catalogue, event: WithdrawalRequested) -> list[Change]:
@@ -120,6 +128,7 @@ RULES: dict[type[Event], Rule] = {
     OrderAmended: _order_amended,
     SelfTradePrevented: _self_trade_prevented,
     DepositCredited: _deposit_credited,
+    DepositReversed: _deposit_reversed,
     WithdrawalRequested: _withdrawal_requested,
     WithdrawalRejected: _withdrawal_released,
     WithdrawalFailed: _withdrawal_released,

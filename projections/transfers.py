@@ -6,6 +6,7 @@ import msgspec
 
 from domain.events import (
     DepositCredited,
+    DepositReversed,
     Event,
     WithdrawalApproved,
     WithdrawalCompleted,
@@ -24,6 +25,11 @@ _DEPOSITS = Table(
     "id INTEGER, time_ms INTEGER, account TEXT, asset TEXT, amount INTEGER, deposit_id TEXT",
     key="id",
     indexes={"deposits_by_account": "(account, id)"},
+)
+_REVERSALS = Table(
+    "deposit_reversals",
+    "deposit_id TEXT, time_ms INTEGER, taken INTEGER",
+    key="deposit_id",
 )
 _WITHDRAWALS = Table(
     "withdrawals",
@@ -59,10 +65,11 @@ class _Withdrawal(msgspec.Struct):
 class Transfers:
     """Withdrawals that are not over yet stay in memory, as each step changes only a part."""
 
-    TABLES: ClassVar = [_DEPOSITS, _WITHDRAWALS]
+    TABLES: ClassVar = [_DEPOSITS, _REVERSALS, _WITHDRAWALS]
 
     def __init__(self, db: Reading) -> None:
         self._deposits: list[Row] = []
+        self._reversals: list[Row] = []
         self._pending = {
             row[0]: _Withdrawal(*row)
             for status in ("requested", "approved")
@@ -73,6 +80,7 @@ class Transfers:
     def handlers(self) -> dict[type[Event], Handler]:
         return {
             DepositCredited: self._credited,
+            DepositReversed: self._reversed,
             WithdrawalRequested: self._request,
             WithdrawalApproved: lambda at, e: self._step(at, e, "approved", by=e.approved_by),
             WithdrawalRejected: lambda at, e: self._end(
@@ -84,9 +92,14 @@ class Transfers:
 
     def writes(self) -> list[Write]:
         deposits, self._deposits = self._deposits, []
+        reversals, self._reversals = self._reversals, []
         withdrawals = [msgspec.structs.astuple(each) for each in self._changed.values()]
         self._changed.clear()
-        return [Insert(_DEPOSITS, deposits), Upsert(_WITHDRAWALS, withdrawals)]
+        return [
+            Insert(_DEPOSITS, deposits),
+            Insert(_REVERSALS, reversals),
+            Upsert(_WITHDRAWALS, withdrawals),
+        ]
 
     def _credited(self, position: int, event: DepositCredited) -> None:
         self._deposits.append(
@@ -99,6 +112,9 @@ class Transfers:
                 event.deposit_id,
             )
         )
+
+    def _reversed(self, _: int, event: DepositReversed) -> None:
+        self._reversals.append((event.deposit_id, event.time_ms, event.taken))
 
     def _request(self, position: int, event: WithdrawalRequested) -> None:
         self._pending[event.withdrawal_id] = self._changed[event.withdrawal_id] = _Withdrawal(
@@ -138,7 +154,10 @@ class Transfers:
 
 
 class DepositView(msgspec.Struct, frozen=True):
-    """A credited deposit. id: its position in the log. amount: decimal string."""
+    """A credited deposit. id: its position in the log. amount: decimal string.
+
+    status: credited, or reversed when its block is gone from its chain; reversed_ms: when, or null.
+    """
 
     id: int
     time_ms: int
@@ -146,6 +165,8 @@ class DepositView(msgspec.Struct, frozen=True):
     asset: str
     amount: str
     deposit_id: str
+    status: str
+    reversed_ms: int | None
 
 
 class WithdrawalView(msgspec.Struct, frozen=True):
@@ -172,9 +193,12 @@ def read_deposits(
     """Return deposits, newest first."""
     clause, values = where(("account = ?", account), ("id < ?", after))
     rows = db.rows(
-        f"SELECT * FROM deposits {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
+        "SELECT deposits.*, (SELECT time_ms FROM deposit_reversals WHERE"
+        " deposit_reversals.deposit_id = deposits.deposit_id)"
+        f" FROM deposits {clause} ORDER BY id DESC LIMIT ?",
+        (*values, limit + 1),
     )
-    items = [DepositView(*(*row[:4], catalogue.amount(row[3], row[4]), row[5])) for row in rows]
+    items = [_deposit(catalogue, row) for row in rows]
     return page(items, limit, lambda deposit: deposit.id)
 
 
@@ -199,6 +223,12 @@ def read_withdrawal(db: Reading, catalogue: Catalogue, withdrawal_id: int) -> Wi
     """Return a withdrawal, or None."""
     row = db.row("SELECT * FROM withdrawals WHERE id = ?", (withdrawal_id,))
     return None if row is None else _withdrawal(catalogue, row)
+
+
+def _deposit(catalogue: Catalogue, row: Row) -> DepositView:
+    amount, reversed_ms = catalogue.amount(row[3], row[4]), row[6]
+    status = "credited" if reversed_ms is None else "reversed"
+    return DepositView(*(*row[:4], amount, row[5], status, reversed_ms))
 
 
 def _withdrawal(catalogue: Catalogue, row: Row) -> WithdrawalView:

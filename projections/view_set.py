@@ -21,7 +21,7 @@ from projections.table import Table
 from projections.trades import Trades
 from projections.transfers import Transfers
 
-VIEWS_VERSION: Final = 1
+VIEWS_VERSION: Final = 2
 """Raised whenever a view's tables or meaning change: older sets are then built anew."""
 
 ACCOUNTS: Final = "accounts"
@@ -81,7 +81,7 @@ class Fold:
 class MarketFold(Fold):
     """The views of markets: what is known of one is read when its first event comes."""
 
-    def __init__(self, db: Reading) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
         self._views = (Orders(), Trades(), Candles(), Depth())
         self._loaded: set[str] = set()
@@ -89,19 +89,21 @@ class MarketFold(Fold):
 
     def fold(self, recorded: Sequence[tuple[int, Event]]) -> None:
         markets = {event.market for _, event in recorded if isinstance(event, MarketEvent)}
-        for market in sorted(markets - self._loaded):
-            for view in self._views:
-                view.load(self._db, market)
-        self._loaded |= markets
+        if not markets <= self._loaded:
+            with self._db.busy:
+                for market in sorted(markets - self._loaded):
+                    for view in self._views:
+                        view.load(self._db, market)
+            self._loaded |= markets
         super().fold(recorded)
 
 
-def _account_fold(db: Reading) -> Fold:
+def _account_fold(db: Database) -> Fold:
     catalogue = Catalogue.load(db)
     return Fold([catalogue, Balances(db, catalogue), Transfers(db), Events()])
 
 
-_FOLDS: Final[dict[str, Callable[[Reading], Fold]]] = {
+_FOLDS: Final[dict[str, Callable[[Database], Fold]]] = {
     ACCOUNTS: _account_fold,
     MARKETS: MarketFold,
 }
@@ -125,7 +127,7 @@ class Batch(NamedTuple):
 class _Group:
     """A group of views, as far as its fold in memory has come."""
 
-    def __init__(self, db: Reading, name: str) -> None:
+    def __init__(self, db: Database, name: str) -> None:
         found = db.row(
             "SELECT commit_number, position, seal FROM checkpoints WHERE feed = ?", (name,)
         )
@@ -195,7 +197,7 @@ class ViewSet:
 
         Raises: ViewsBroken: another process has moved the views on; the database's errors.
         """
-        with self.db.transaction():
+        with self.db.busy, self.db.transaction():
             for move in batch.moves:
                 self._move_checkpoint(move)
             for write in batch.writes:

@@ -11,6 +11,7 @@ from commands.credit_deposit import CreditDeposit
 from commands.open_account import OpenAccount
 from commands.place_order import PlaceOrder
 from commands.request_withdrawal import RequestWithdrawal
+from commands.reverse_deposit import ReverseDeposit
 from commands.set_market_status import SetMarketStatus
 from commands.settle_withdrawal import (
     ApproveWithdrawal,
@@ -30,7 +31,7 @@ HOUR_MS = 3_600_000
 
 _KINDS = {
     "place": 140, "amend": 22, "cancel": 14, "cancel_all": 1, "status": 1, "resume": 6,
-    "deposit": 12, "withdraw": 5, "settle": 8, "open": 1,
+    "deposit": 12, "reverse": 2, "withdraw": 5, "settle": 8, "open": 1,
 }  # fmt: skip
 
 
@@ -176,6 +177,13 @@ class Chance:
             ),
             deposit_id=self._rarely(0.2, "chain:1:0", new),
         )
+
+    def _reverse(self, naive: NaiveExchange) -> Command:
+        """Mostly a deposit of late, as old ones are spent: both ends of what may be covered."""
+        late = self.random.choice(naive.deposits[-3:])[0] if naive.deposits else "chain:0:0"
+        chosen = self.random.choice(naive.deposits)[0] if naive.deposits else "chain:1:0"
+        deposit_id = self._rarely(0.1, "chain:unheard:0", self._rarely(0.5, late, chosen))
+        return ReverseDeposit(**self._common(), deposit_id=deposit_id)
 
     def _withdraw(self, naive: NaiveExchange) -> Command:
         return RequestWithdrawal(

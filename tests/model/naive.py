@@ -63,6 +63,8 @@ class NaiveExchange:
     orders: list[Order] = field(default_factory=list)
     owned: dict[tuple[str, str], int] = field(default_factory=dict)
     deposits: list[tuple[str, str, str, int]] = field(default_factory=list)
+    reversed_deposits: list[str] = field(default_factory=list)
+    owed: dict[tuple[str, str], int] = field(default_factory=dict)
     withdrawals: list[Withdrawal] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     placed: int = 0
@@ -281,8 +283,27 @@ class NaiveExchange:
                     raise Refused("idempotency_key_reused")
                 return Result(repeated=True)
         self.deposits.append(told)
-        self._own(command.account, command.asset, command.amount)
+        key = (command.account, command.asset)
+        repaid = min(self.owed.get(key, 0), command.amount)
+        self.owed[key] = self.owed.get(key, 0) - repaid
+        self._own(command.account, command.asset, command.amount - repaid)
         return Result()
+
+    def do_ReverseDeposit(self, command: Any) -> Result:
+        for deposit_id, account, asset, amount in self.deposits:
+            if deposit_id == command.deposit_id:
+                if deposit_id in self.reversed_deposits:
+                    return Result(repeated=True)
+                taken = min(self.free(account, asset), amount)
+                self._own(account, asset, -taken)
+                self.owed[account, asset] = self.owed.get((account, asset), 0) + amount - taken
+                self.reversed_deposits.append(deposit_id)
+                return Result()
+        raise Refused("unknown_deposit")
+
+    def _require_no_debt(self, account: str) -> None:
+        if any(debt for (debtor, _), debt in self.owed.items() if debtor == account):
+            raise Refused("account_in_debt")
 
     def do_RequestWithdrawal(self, command: Any) -> Result:
         self._require_account(command.account)
@@ -293,6 +314,7 @@ class NaiveExchange:
                 if first != (command.asset, command.amount, command.address):
                     raise Refused("idempotency_key_reused")
                 return Result("", 0, each.id, "requested", repeated=True)
+        self._require_no_debt(command.account)
         if self.free(command.account, command.asset) < command.amount:
             raise Refused("insufficient_funds")
         withdrawal_id = len(self.withdrawals) + 1
@@ -331,6 +353,8 @@ class NaiveExchange:
                     return Result("", 0, withdrawal_id, after, repeated=True)
                 if withdrawal.status != before:
                     raise Refused("wrong_state")
+                if after == "approved":
+                    self._require_no_debt(withdrawal.account)
                 withdrawal.status = after
                 return Result("", 0, withdrawal_id, after)
         raise Refused("unknown_withdrawal")

@@ -109,6 +109,8 @@ class SideBySide:
                 assert real == (self.naive.free(name, asset), self.naive.held(name, asset)), (
                     f"{asset} of {name}"
                 )
+            owed = {asset: self.naive.owed.get((name, asset), 0) for asset in ASSETS}
+            assert account.debts == {asset: debt for asset, debt in owed.items() if debt}, name
         statuses = [each.status for each in self.exchange.withdrawals.values()]
         assert statuses == [each.status for each in self.naive.withdrawals]
 

@@ -14,6 +14,7 @@ from commands.command import Command
 from commands.credit_deposit import CreditDeposit
 from commands.place_order import PlaceOrder
 from commands.request_withdrawal import RequestWithdrawal
+from commands.reverse_deposit import ReverseDeposit
 from commands.set_market_status import SetMarketStatus
 from commands.settle_withdrawal import (
     ApproveWithdrawal,
@@ -123,6 +124,10 @@ class ExchangeMachine(RuleBasedStateMachine):
     )  # fmt: skip
     def credit_a_deposit(self, **fields: Any) -> None:
         self._do(CreditDeposit, **fields)
+
+    @rule(deposit_id=st.sampled_from(("d1", "d2", "ann:AAA", "bob:BBB", "unheard")))
+    def reverse_a_deposit(self, **fields: Any) -> None:
+        self._do(ReverseDeposit, **fields)
 
     @rule(account=accounts, asset=assets, amount=amounts, request_id=st.sampled_from(("r1", "r2")))
     def request_a_withdrawal(self, **fields: Any) -> None:

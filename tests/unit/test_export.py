@@ -59,9 +59,9 @@ def test_statements_are_those_of_the_views(log: Log, data: Path) -> None:
     account = ACCOUNTS[3]
     rows = exported(log, "statement", account)
     seen = Views(SQLiteViews(data)).statement(account, limit=100_000).items[::-1]
-    amounts = ("free_change", "held_change", "free_after", "held_after")
-    last = {row["asset"]: [row[name] for name in amounts[2:]] for row in rows}
-    assert last == {each.asset: [each.free_after, each.held_after] for each in seen}
+    amounts = ("free_after", "held_after", "debt_after")
+    last = {row["asset"]: [row[name] for name in amounts] for row in rows}
+    assert last == {each.asset: [getattr(each, name) for name in amounts] for each in seen}
     assert {row["position"] for row in rows} <= {each.position for each in seen}
 
 
