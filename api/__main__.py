@@ -31,7 +31,11 @@ app.command(epilog=examples("foldex engine", "foldex engine --host 0.0.0.0 --por
 app.command(epilog=examples("FOLDEX_ENGINE=127.0.0.1:7420 foldex api", "foldex api --port 8001"))(
     cli_processes.api
 )
-app.command(epilog=examples("foldex project"))(cli_processes.project)
+app.command(
+    epilog=examples(
+        "foldex project", "foldex project --only accounts", "foldex project --from kafka"
+    )
+)(cli_processes.project)
 app.command(epilog=examples("FOLDEX_KAFKA=127.0.0.1:9092 foldex publish"))(cli_processes.publish)
 app.add_typer(cli_flow.app, name="flow")
 app.command(

@@ -19,10 +19,12 @@ from api.security import Verifier
 from api.settings import Settings
 from api.snapshotter import Snapshotter
 from commands.engine import Engine
+from eventstore.kafka_topics import EVENTS_TOPIC
 from eventstore.publisher import Publisher
 from eventstore.store import Store
 from projections.database import ViewStore
 from projections.runner import ProjectionRunner
+from projections.view_set import GROUPS
 from projections.views import Views
 
 
@@ -118,6 +120,8 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
     with ExitStack() as opened:
         store = opened.enter_context(deployment.open_store(create=True, for_writing=True))
         keys, views, kept = _open_for_reading(deployment, opened)
+        for group in GROUPS:
+            opened.enter_context(deployment.lock(f"projections-{group}"))
         runner = ProjectionRunner(store.log, kept)
         opened.callback(runner.stop)
         publisher = None
@@ -204,7 +208,13 @@ def make_publisher(
 ) -> Publisher:
     """Return what relays a store's log to Kafka; not started. opened: stops and closes it."""
     positions = opened.enter_context(closing(deployment.open_positions()))
-    publisher = Publisher(store.log, positions, settings.kafka, clock_ms=clock_ms)
+    publisher = Publisher(
+        store.log,
+        positions,
+        settings.kafka,
+        clock_ms=clock_ms,
+        topic=settings.kafka_prefix + EVENTS_TOPIC,
+    )
     opened.callback(publisher.stop)
     return publisher
 

@@ -75,6 +75,7 @@ def clear_errors() -> Iterator[None]:
     from api.settings_sources import BadSetting
     from commands.errors import EngineError
     from eventstore.errors import AppendOutcomeUnknown, StoreError, StoreLocked
+    from eventstore.kafka_errors import BusError
     from projections.database import ViewsBroken, ViewsMissing, ViewsUnavailable
 
     try:
@@ -83,7 +84,7 @@ def clear_errors() -> Iterator[None]:
         fail(str(error), EXIT_LOCKED)
     except (StoreError, AppendOutcomeUnknown, EngineError) as error:
         fail(str(error), EXIT_STORE)
-    except (ViewsBroken, ViewsMissing, ViewsUnavailable) as error:
+    except (ViewsBroken, ViewsMissing, ViewsUnavailable, BusError) as error:
         fail(str(error), EXIT_STORE)
     except sqlite3.Error as error:
         fail(f"the database cannot be used: {error}", EXIT_STORE)

@@ -1,6 +1,6 @@
 """`migrate`, `engine`, `api`, `project` and `publish`: the processes of a production deployment."""
 
-from contextlib import ExitStack, closing
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -77,38 +77,50 @@ def api(data: DataOption = "", host: HostOption = None, port: PortOption = None)
         )
 
 
-def project(data: DataOption = "") -> None:
-    """Keep the views exact: follow the log, and fold what is new into them."""
-    with clear_errors():
-        from api.deployment import deployment_of
-        from api.follower import follow
-        from api.logs import configure_logging
-        from projections.runner import ProjectionRunner
+class Source(StrEnum):
+    """Where views are folded from."""
 
-        settings = settings_for(data)
-        configure_logging(settings)
-        there = deployment_of(settings)
-        with ExitStack() as opened:
-            store = opened.enter_context(there.open_store())
-            views = opened.enter_context(closing(there.open_views()))
-            runner = ProjectionRunner(store.log, views)
-            raise typer.Exit(follow("the projections", runner, opened.pop_all()))
+    store = "store"
+    kafka = "kafka"
+
+
+class Group(StrEnum):
+    """Views that are folded together."""
+
+    accounts = "accounts"
+    markets = "markets"
+
+
+def project(
+    data: DataOption = "",
+    source: Annotated[
+        Source, typer.Option("--from", help="kafka: the views of markets, shared by any number.")
+    ] = Source.store,
+    only: Annotated[
+        Group | None, typer.Option(help="accounts: beside others that fold markets from Kafka.")
+    ] = None,
+) -> None:
+    """Keep the views exact: follow the log, and fold what is new into them.
+
+    From the store one process folds; a second one stands by.
+    """
+    with clear_errors():
+        from api.follower import run_projections
+        from projections.view_set import GROUPS, MARKETS
+
+        everything = [MARKETS] if source is Source.kafka else GROUPS
+        code = run_projections(
+            settings_for(data),
+            source=source.value,
+            groups=everything if only is None else [only.value],
+            on_ready=say,
+        )
+        raise typer.Exit(code)
 
 
 def publish(data: DataOption = "") -> None:
     """Relay the log to Kafka (FOLDEX_KAFKA). A second one stands by."""
     with clear_errors():
-        from api.bootstrap import make_publisher
-        from api.deployment import deployment_of
-        from api.follower import follow
-        from api.logs import configure_logging
+        from api.follower import run_publisher
 
-        settings = settings_for(data)
-        if not settings.kafka:
-            fail("FOLDEX_KAFKA is needed: HOST:PORT of the brokers", EXIT_USAGE)
-        configure_logging(settings)
-        there = deployment_of(settings)
-        with ExitStack() as opened:
-            store = opened.enter_context(there.open_store())
-            publisher = make_publisher(there, settings, store, opened)
-            raise typer.Exit(follow("the publisher", publisher, opened.pop_all()))
+        raise typer.Exit(run_publisher(settings_for(data), on_ready=say))

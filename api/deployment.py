@@ -2,16 +2,27 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Final
 
+from api.key_postgres import keys_on, migrate_keys
 from api.key_stores import keys_in
 from api.keys import KeyStore, KeyStoreError
 from api.settings import Settings
 from eventstore.errors import StoreLocked
+from eventstore.lock import WriterLock
+from eventstore.postgres import open_postgres
+from eventstore.postgres_connection import Server, store_errors
+from eventstore.postgres_schema import migrate as migrate_log
 from eventstore.published import PublishedPositions, SQLitePublished
+from eventstore.published_postgres import PostgresPublished
+from eventstore.published_postgres import migrate as migrate_positions
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Store
 from projections.database import ViewStore
+from projections.postgres import PostgresViews
+from projections.postgres import migrate as migrate_views
 from projections.sqlite import SQLiteViews
 
 LOCK_POLL_S: Final = 0.1
@@ -53,6 +64,13 @@ class Deployment(ABC):
 
         wait_s: how long another process may take to stop writing.
         Raises: NoStore, StoreLocked, StoreTooNew, StoreDamaged, StoreError.
+        """
+
+    @abstractmethod
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Be the only process that does something, while inside; the lock dies with the process.
+
+        It only lets a second one wait politely. Raises: StoreLocked: another does it; StoreError.
         """
 
     @abstractmethod
@@ -118,6 +136,15 @@ class Embedded(Deployment):
                     raise
             time.sleep(LOCK_POLL_S)
 
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a lock on a file in the directory."""
+        held = WriterLock(self._directory, name=f"{name}.lock")
+        try:
+            yield
+        finally:
+            held.release()
+
     def open_views(self) -> ViewStore:
         """Return the files in the directory."""
         return SQLiteViews(self._directory)
@@ -133,6 +160,80 @@ class Embedded(Deployment):
         return SQLitePublished(self._directory)
 
 
+class Production(Deployment):
+    """A PostgreSQL database."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect nothing yet. Raises: StoreError: the URL is not understood."""
+        self._url = settings.database_url.get_secret_value()
+        self._master_key = settings.master_key.get_secret_value()
+        self._server = Server(self._url)
+
+    @property
+    def place(self) -> str:
+        """The database, without the password."""
+        return self._server.name
+
+    @property
+    def options(self) -> list[str]:
+        """Nothing: the URL may hold a password, and command lines can be seen."""
+        return []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The URL."""
+        return {"FOLDEX_DATABASE_URL": self._url}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the log has no commit."""
+        with self.open_store() as store:
+            return store.log.stored_head().number == 0
+
+    def migrate(self) -> list[str]:
+        """Make or change schemas, tables and roles."""
+        versions = migrate_log(self._url)
+        done = [f"made version {version} of the log" for version in versions]
+        if migrate_keys(self._url):
+            done.append("made the tables of the API keys")
+        migrate_positions(self._url)
+        migrate_views(self._url)
+        return done
+
+    def open_store(
+        self, *, create: bool = False, for_writing: bool = False, wait_s: float = 0.0
+    ) -> Store:
+        """Return the store in the database; nothing but `migrate` ever creates it."""
+        return open_postgres(self._url, for_writing=for_writing, wait_s=wait_s)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold an advisory lock, on a connection of its own."""
+        what = f"foldex {name}"
+        with store_errors(self._server), closing(self._server.connect(what)) as connection:
+            got = connection.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", [what]
+            ).fetchone()
+            if got is None or not got["got"]:
+                raise StoreLocked(f"another process holds the lock of the {name} in {self.place}")
+            yield
+
+    def open_views(self) -> ViewStore:
+        """Return the sets of views in the database."""
+        return PostgresViews(self._url)
+
+    def open_keys(self, *, create: bool = False) -> KeyStore:
+        """Return the keys in the database; the master key is only ever in the settings."""
+        return keys_on(self._url, self._master_key)
+
+    def open_positions(self) -> PublishedPositions:
+        """Return the table in the database."""
+        return PostgresPublished(self._url)
+
+
 def deployment_of(settings: Settings) -> Deployment:
-    """Return where the settings say that the exchange's data is."""
-    return Embedded(settings)
+    """Return where the settings say that the exchange's data is.
+
+    Raises: StoreError: the database's URL is not understood.
+    """
+    return Production(settings) if settings.database_url else Embedded(settings)

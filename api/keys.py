@@ -9,7 +9,8 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, cast
 from uuid import UUID
@@ -19,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.domain import Aggregate, event
+from eventsourcing.persistence import PersistenceError
 
 ACCOUNT_SCOPES: Final = frozenset({"read", "trade", "withdraw"})
 STAFF_SCOPES: Final = frozenset({"operate", "audit"})
@@ -33,6 +35,10 @@ _PAGE: Final = 100
 
 class KeyStoreError(Exception):
     """The keys cannot be used, or not in this way. The text says what to do; never a secret."""
+
+
+class KeysUnavailable(KeyStoreError):
+    """The database of the keys does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,8 @@ class KeyStore:
         sealed = self._cipher.encrypt(nonce, secret.encode(), _bound_to(seal_id, account, wanted))
         kept = seal_id + ":" + base64.b64encode(nonce + sealed).decode()
         key = ApiKey(account=account, scopes=wanted, label=label, sealed_secret=kept)
-        self._application.save(key)
+        with _answering():
+            self._application.save(key)
         return f"fdxk_{key.id.hex}", secret
 
     def revoke(self, key_id: str) -> None:
@@ -122,7 +129,8 @@ class KeyStore:
             raise KeyStoreError("There is no such API key")
         if not key.revoked:
             key.revoke()
-            self._application.save(key)
+            with _answering():
+                self._application.save(key)
         with self._lock:
             self._cache.pop(key_id, None)
 
@@ -149,7 +157,8 @@ class KeyStore:
     def rows(self) -> list[KeyRow]:
         """Return every key, in force or revoked, oldest first."""
         repository = self._application.repository
-        found = [cast(ApiKey, repository.get(key_id)) for key_id in self._ids()]
+        with _answering():
+            found = [cast(ApiKey, repository.get(key_id)) for key_id in self._ids()]
         return [
             KeyRow(
                 key_id=f"fdxk_{key.id.hex}",
@@ -175,7 +184,8 @@ class KeyStore:
         if now_s - self._checked_s < RECHECK_S:
             return
         self._checked_s = now_s
-        newest = self._application.recorder.max_notification_id()
+        with _answering():
+            newest = self._application.recorder.max_notification_id()
         if newest != self._seen_notification:
             self._seen_notification = newest
             self._cache.clear()
@@ -194,7 +204,8 @@ class KeyStore:
         if match is None:
             return None
         try:
-            return cast(ApiKey, self._application.repository.get(UUID(match.group(1))))
+            with _answering():
+                return cast(ApiKey, self._application.repository.get(UUID(match.group(1))))
         except AggregateNotFoundError:
             return None
 
@@ -208,6 +219,15 @@ class KeyStore:
             raise KeyStoreError(
                 "the keys were written with another master key: give FOLDEX_MASTER_KEY that one"
             ) from error
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raises: KeysUnavailable: instead of the library's errors."""
+    try:
+        yield
+    except PersistenceError as error:
+        raise KeysUnavailable(f"the database of the API keys cannot be used: {error}") from error
 
 
 def _checked_scopes(account: str, scopes: Iterable[str]) -> list[str]:

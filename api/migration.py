@@ -12,5 +12,6 @@ def migrate(settings: Settings) -> list[str]:
     """
     done = deployment_of(settings).migrate()
     if settings.kafka:
-        done += [f"made the topic {name}" for name in ensure_topics(settings.kafka)]
+        made = ensure_topics(settings.kafka, prefix=settings.kafka_prefix)
+        done += [f"made the topic {name}" for name in made]
     return done

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.keys import Key
+from api.keys import Key, KeysUnavailable
 from api.problems import (
     BadSignature,
+    NotReady,
     SignatureMissing,
     TimestampFuture,
     TimestampStale,
@@ -116,10 +117,13 @@ class Verifier:
         """Return who signed. scopes: any one of these is enough.
 
         Raises: SignatureMissing, UnknownKey, BadSignature, TimestampStale, TimestampFuture,
-        WrongScope: checked in this order.
+        WrongScope: checked in this order. NotReady: the keys cannot be read.
         """
         key_id, timestamp, window, signature = _headers(request.headers)
-        key = self._find(key_id)
+        try:
+            key = self._find(key_id)
+        except KeysUnavailable as error:
+            raise NotReady("The API keys cannot be read now") from error
         if key is None:
             raise UnknownKey
         text = signed_text(

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         default="",
         description="Bootstrap servers, `HOST:PORT,HOST:PORT`. Empty: nothing is published.",
     )
+    kafka_prefix: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Stands before the names of topics and groups, so that several exchanges can"
+        " share the brokers.",
+    )
     engine: str = Field(
         default="", description="`HOST:PORT` of the engine process. Empty: it runs in this process."
     )

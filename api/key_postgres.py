@@ -1,0 +1,103 @@
+"""API keys in PostgreSQL, in a schema of their own, on the library's recorder."""
+
+import os
+from contextlib import ExitStack, closing
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from eventsourcing.application import Application
+from eventsourcing.persistence import ProgrammingError
+from eventsourcing.postgres import PostgresFactory
+from eventsourcing.utils import Environment, EnvType
+from psycopg.conninfo import conninfo_to_dict
+
+from api.key_stores import decoded_master_key
+from api.keys import KeyStore, KeyStoreError
+from eventstore.errors import NoStore
+from eventstore.postgres_connection import PARAMETERS, Server, library_error, store_errors
+from eventstore.postgres_schema import RUN_MIGRATE
+
+SCHEMA: Final = "foldex_keys"
+
+_NAME: Final = "api"
+_TABLE: Final = f"{SCHEMA}.{_NAME}_events"
+_URL: Final = "DATABASE_URL"
+_CONNECTIONS_MAX: Final = 4
+_CONNECT_S_MAX: Final = 5
+
+
+class KeysFactory(PostgresFactory):
+    """The library's, on connections that have all that the database's URL says."""
+
+    def __init__(self, env: Environment | EnvType | None) -> None:
+        super().__init__(env)
+        given = conninfo_to_dict(self.env.get(_URL) or "")
+        application = f"foldex keys {os.uname().nodename}:{os.getpid()}"
+        self.datastore.pool.kwargs = {
+            "row_factory": psycopg.rows.dict_row,
+            "application_name": application,
+            **PARAMETERS,
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+
+def migrate_keys(url: str) -> bool:
+    """Make what keys are kept in; return whether it was missing.
+
+    Raises: StoreError: not connected, or the user may not.
+    """
+    server = Server(url)
+    with store_errors(server), closing(server.connect("foldex migrate")) as connection:
+        try:
+            # The library creates on connections of its own, so it is held until this one closes.
+            connection.execute("SELECT pg_advisory_lock(hashtextextended('foldex migrate', 0))")
+            found = connection.execute("SELECT to_regclass(%s) AS known", [_TABLE]).fetchone()
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        except psycopg.Error as error:
+            raise library_error(error) from error
+        _application(url, create_table=True).close()
+    return found is None or found["known"] is None
+
+
+def keys_on(url: str, master_key: str) -> KeyStore:
+    """Return the keys in a database.
+
+    Raises: KeyStoreError: there is no master key, or it is malformed; NoStore: nothing was
+    migrated; StoreError: not connected.
+    """
+    if not master_key:
+        raise KeyStoreError(
+            "FOLDEX_MASTER_KEY is needed: 32 bytes as hex, the same in every process, and not"
+            " where the database is; `openssl rand -hex 32` makes one"
+        )
+    key = decoded_master_key(master_key)
+    server = Server(url)
+    with ExitStack() as undo, store_errors(server):
+        application = undo.enter_context(closing(_application(url, create_table=False)))
+        try:
+            application.recorder.max_notification_id()
+        except ProgrammingError as error:
+            raise NoStore(f"there are no API keys in {server.name}: {RUN_MIGRATE}") from error
+        undo.pop_all()
+        return KeyStore(application, key)
+
+
+def _application(url: str, *, create_table: bool) -> Application[UUID]:
+    return _Keys(
+        env={
+            "PERSISTENCE_MODULE": f"{__name__}:{KeysFactory.__name__}",
+            "CREATE_TABLE": "y" if create_table else "n",
+            "POSTGRES_SCHEMA": SCHEMA,
+            "POSTGRES_POOL_SIZE": "1",
+            "POSTGRES_MAX_OVERFLOW": str(_CONNECTIONS_MAX - 1),
+            "POSTGRES_CONNECT_TIMEOUT": str(_CONNECT_S_MAX),
+            # The library wants to be given these; what counts is the URL.
+            **{f"POSTGRES_{name}": "" for name in ("DBNAME", "HOST", "USER", "PASSWORD")},
+            _URL: url,
+        }
+    )
+
+
+class _Keys(Application[UUID]):
+    name = _NAME

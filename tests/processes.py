@@ -1,0 +1,144 @@
+"""Real `./foldex` processes for tests: started, watched, ended."""
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from api.security import sign_headers
+
+ROOT = Path(__file__).resolve().parents[1]
+START_S_MAX = 30.0
+STOP_S_MAX = 30.0
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command_line(*words: object) -> list[str]:
+    """Return how a command is run."""
+    return [sys.executable, "-P", "-m", "api", *map(str, words)]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FOLDEX_")}
+    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+
+
+def foldex(settings: Mapping[str, str], *words: object, code: int = 0) -> Any:
+    """Run a command to its end; return the JSON object it prints, or the text."""
+    done = subprocess.run(
+        command_line(*words), env=environment(settings), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout) if "--json" in words else done.stdout + done.stderr
+
+
+class Process:
+    """A process that runs until it is ended; its log is a file."""
+
+    def __init__(self, settings: Mapping[str, str], directory: Path, *words: object) -> None:
+        self.name = " ".join(map(str, words))
+        self.log = directory / f"{time.monotonic_ns()}-{words[0]}.log"
+        self._lines: list[str] = []
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command_line(*words), env=environment(settings), stdout=subprocess.PIPE,
+                stderr=log, text=True,
+            )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(STOP_S_MAX)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def says(self, text: str) -> str:
+        """Wait for a line with this text on its standard output, and return it."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + START_S_MAX
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while selector.select(max(0.0, deadline - time.monotonic())):
+                line = self.process.stdout.readline()
+                if text in line:
+                    return line
+                assert line, f"{self.name} ended: {self.log.read_text()[-4_000:]}"
+        raise AssertionError(f"{self.name} did not say {text!r}: {self.log.read_text()[-4_000:]}")
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.process.kill()
+        self.process.wait(STOP_S_MAX)
+
+    def end(self) -> int:
+        """Ask it to end; return its exit code."""
+        self.process.terminate()
+        return self.process.wait(STOP_S_MAX)
+
+
+class SigningClient:
+    """Sends signed requests to one of several API processes."""
+
+    def __init__(self, key_id: str, secret: str) -> None:
+        self._key_id = key_id
+        self._secret = secret.encode()
+        self._http = httpx.Client(timeout=START_S_MAX)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def signed(
+        self, method: str, target: str, body: Any = None, *, key: str = ""
+    ) -> tuple[bytes, dict[str, str]]:
+        """Return the bytes and headers of a request."""
+        raw = b"" if body is None else json.dumps(body).encode()
+        path, _, query = target.partition("?")
+        headers = sign_headers(
+            self._key_id, self._secret, timestamp_ms=time.time_ns() // 1_000_000, method=method,
+            path=path.encode(), query=query.encode(), body=raw,
+        )  # fmt: skip
+        if raw:
+            headers["Content-Type"] = "application/json"
+        if key:
+            headers["Idempotency-Key"] = key
+        return raw, headers
+
+    def send(
+        self, url: str, method: str, target: str, body: Any = None, *, key: str = ""
+    ) -> httpx.Response:
+        """Send a request and return whatever comes back."""
+        raw, headers = self.signed(method, target, body, key=key)
+        return self._http.request(method, url + target, content=raw, headers=headers)
+
+    def ask(self, url: str, method: str, target: str, body: Any = None, *, key: str = "") -> Any:
+        """Send a request; return the document of a 2xx."""
+        reply = self.send(url, method, target, body, key=key)
+        assert reply.is_success, reply.text
+        return reply.json()
