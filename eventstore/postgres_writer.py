@@ -5,7 +5,7 @@ only tells an operator at once that another process writes, and lets a standby w
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -25,7 +25,7 @@ SETTLE_S: Final = 10.0
 """How long a restarting server is waited for, to find out what became of an append."""
 SETTLE_POLL_S: Final = 0.05
 
-_SETTINGS: Final[Mapping[str, str]] = {
+_SETTINGS: Final[dict[str, str]] = {
     **SETTINGS,
     # A statement that is cancelled while it waits for a replica counts as done: never cancel.
     "statement_timeout": "0",

@@ -79,6 +79,18 @@ def test_a_commit_still_on_its_way_is_ended_before_it_is_looked_up(
     assert store.log.append(opened("b"), 1).number == 2
 
 
+def test_somebody_elses_lock_on_the_log_fails_the_append_in_the_end(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgres_writer._SETTINGS, "lock_timeout", "200ms")
+    with open_postgres(url) as store:
+        with psycopg.connect(url) as blocking:
+            blocking.execute("LOCK TABLE foldex.stored_events IN SHARE MODE")
+            with pytest.raises(AppendFailed, match="lock timeout"):
+                store.log.append(opened("a"), 1)
+        assert store.log.append(opened("b"), 1).number == 1
+
+
 @pytest.mark.parametrize("cut", [Cut.BEFORE_SERVER, Cut.BEFORE_ANSWER])
 def test_a_restarting_server_is_waited_for(
     store: Store, proxy: TcpProxy, url: str, cut: Cut
