@@ -8,6 +8,7 @@ what is read is SQL that both databases understand, with `?` for each value.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 from eventstore.errors import StoreLocked
@@ -75,10 +76,13 @@ class Reading(Protocol):
 
 
 class Database(Reading, Protocol):
-    """One connection to one set of views. Only one thread at a time uses it."""
+    """One connection to one set of views."""
 
     name: str
     """Of the set."""
+
+    busy: Lock
+    """A lock: of several threads that use the connection, one at a time."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Keep all that is written inside, or, when an exception ends it, nothing."""

@@ -1,5 +1,6 @@
 """A connection to a set of views in PostgreSQL: a schema. Batches go in by COPY."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -22,6 +23,8 @@ from projections.table import Table
 
 CONNECT_TIMEOUT_S: Final = 10
 ROWS_PER_FETCH: Final = 5_000
+
+_WIRE_TYPES: Final = {"TEXT": "text", "INTEGER": "int8", "AMOUNT": "numeric"}
 
 Connection = psycopg.Connection[Row]
 
@@ -71,6 +74,7 @@ class PostgresDatabase:
 
     def __init__(self, connection: Connection, name: str) -> None:
         self.name = name
+        self.busy = threading.Lock()
         self.connection = connection
         with translated_errors():
             self.connection.execute(
@@ -136,8 +140,9 @@ class PostgresDatabase:
 
     def _copy(self, table: Table, into: str, rows: Sequence[Row]) -> None:
         columns = ", ".join(table.names)
-        statement = f"COPY {into} ({columns}) FROM STDIN".encode()
+        statement = f"COPY {into} ({columns}) FROM STDIN (FORMAT binary)".encode()
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types([_WIRE_TYPES[each.type] for each in table.fields])
             for row in rows:
                 copy.write_row(row)
 

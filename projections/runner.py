@@ -4,22 +4,36 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from eventstore.commit import Commit, Head
 from eventstore.store import Log
-from projections.database import ViewsBroken, ViewStore
-from projections.view_set import GROUPS, VIEWS_VERSION, ViewSet, stored_version
+from projections.database import ViewsBroken, ViewStore, ViewsUnavailable
+from projections.pipeline import Pipeline
+from projections.view_set import GROUPS, VIEWS_VERSION, Batch, ViewSet, stored_version
 
 COMMITS_PER_PAGE: Final = 50
 EVENTS_PER_BATCH: Final = 5_000
 """A batch ends with the page that reaches it."""
 IDLE_S: Final = 0.25
+RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
+"""How long to wait for a database that does not answer: longer each time."""
 
 Progress = Callable[[int, int], None]
 """Called with the position reached and the log's last position."""
 
 _log = logging.getLogger(__name__)
+
+
+class Lag(NamedTuple):
+    """How far the views are behind the log: events, and the age of the oldest of them in ms."""
+
+    events: int
+    ms: int
+
+
+class _Swapped(Exception):
+    """Another set of views is current by now: what was folded for this one does not matter."""
 
 
 class ProjectionRunner:
@@ -34,8 +48,10 @@ class ProjectionRunner:
         self._store = store
         self._groups = groups
         self._views: ViewSet | None = None
+        self._pipeline = Pipeline(self._write)
         self._position = 0
-        self._stopping = False
+        self._commit = 0
+        self._stopping = threading.Event()
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
 
@@ -44,36 +60,39 @@ class ProjectionRunner:
         """The event position that the views have reached."""
         return self._position
 
+    def lag(self, now_ms: int) -> Lag:
+        """Return how far the views are behind the log as it is now. Raises: StoreError."""
+        commit, position = self._commit, self._position
+        last = self._log.stored_head().position
+        waiting = self._log.read(commit, 1) if last > position else []
+        return Lag(last - position, max(0, now_ms - waiting[0].time_ms)) if waiting else Lag(0, 0)
+
     def start(self) -> None:
         """Open the views, or build them if there are none or an older version's; then follow.
 
-        Raises: ViewsBroken: the views are not of this log; RebuildRunning; StoreError.
+        Raises: ViewsBroken: the views are not of this log; RebuildRunning; StoreError;
+        ViewsUnavailable. Once started, it waits for a database that does not answer.
         """
         self._open()
         self._thread.start()
 
     def stop(self) -> None:
         """Fold what the log has by now, and stop."""
-        self._stopping = True
+        self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
         self._close()
+        self._pipeline.close()
 
     def run_once(self) -> int:
         """Fold the next few commits; return how many there were. Opens the views if need be.
 
-        Raises: ViewsBroken, StoreError, sqlite3.Error: nothing of them is in the views then.
+        Raises: ViewsBroken, StoreError, the database's errors: nothing of them is in the views.
         """
         while True:
-            views = self._open()
-            commits = _read_batch(self._log, views.head)
-            if not commits:
-                return 0
-            # Nobody swaps the views meanwhile; they may have been since they were opened.
-            with self._store.writing(views.db) as current:
-                if current:
-                    self._fold(views, commits)
-                    return len(commits)
+            folded = self._fold_next()
+            if self._drained():
+                return folded
 
     def wait_for(self, position: int, timeout_s: float) -> bool:
         """Return whether the views reach a position in time; not once the runner has failed."""
@@ -83,19 +102,72 @@ class ProjectionRunner:
             )
             return self._position >= position
 
+    def catch_up(self, progress: Progress) -> None:
+        """Fold until the end of the log, a batch while the one before is written."""
+        last = self._log.stored_head().position
+        while self._fold_next() or not self._drained():
+            progress(self._position, max(last, self._position))
+
     def _run(self) -> None:
+        retry_s = RETRY_S_MIN
         try:
             while True:
-                stopping = self._stopping
-                if not self.run_once():
+                stopping = self._stopping.is_set()
+                try:
+                    self.catch_up(lambda position, last: None)
                     if stopping:
                         return
                     self._log.wait(self._open().head.number, IDLE_S)
+                    retry_s = RETRY_S_MIN
+                except ViewsUnavailable as error:
+                    if stopping:
+                        raise
+                    _log.warning("the views wait for their database: %s", error)
+                    self._stopping.wait(retry_s)
+                    retry_s = min(2 * retry_s, RETRY_S_MAX)
         except Exception as error:  # noqa: BLE001  whatever it is, going on could skip an event
             _log.exception("the projections stopped at position %d", self.position)
             with self._moved:
                 self.failed = error
                 self._moved.notify_all()
+
+    def _fold_next(self) -> int:
+        """Fold a batch, and have it written when the one before is; return its commits."""
+        try:
+            views = self._open()
+            commits = _read_batch(self._log, views.head)
+            if commits:
+                self._pipeline.put(views.fold(commits))
+            return len(commits)
+        except _Swapped:
+            self._close()
+            return 0
+        except BaseException:
+            # What the views hold in memory is ahead: the next try begins from the database.
+            self._close()
+            raise
+
+    def _drained(self) -> bool:
+        """Return whether what was folded is in the current views, once it is written."""
+        try:
+            self._pipeline.drain()
+        except _Swapped:
+            self._close()
+            return False
+        except BaseException:
+            self._close()
+            raise
+        return self._views is not None
+
+    def _write(self, batch: Batch) -> None:
+        views = self._views
+        assert views is not None
+        # Nobody swaps the views meanwhile; they may have been since they were opened.
+        with self._store.writing(views.db) as current:
+            if not current:
+                raise _Swapped
+            views.write(batch)
+        self._reach(batch.moves[0].last.head)
 
     def _open(self) -> ViewSet:
         """Return the current views; when another process swapped a new set in, that one."""
@@ -115,7 +187,7 @@ class ProjectionRunner:
             views.close()
             raise
         self._views = views
-        self._reach(views.head.position)
+        self._reach(views.head)
         return views
 
     def _open_set(self, name: str) -> ViewSet | None:
@@ -130,23 +202,19 @@ class ProjectionRunner:
         db.close()
         return None
 
-    def _fold(self, views: ViewSet, commits: list[Commit]) -> None:
-        try:
-            views.write(views.fold(commits))
-        except BaseException:
-            # What they hold in memory is ahead: the next try begins from the database.
-            self._close()
-            raise
-        self._reach(views.head.position)
-
     def _close(self) -> None:
+        """Forget the views; what is being written of them ends first, and may fail."""
+        try:
+            self._pipeline.drain()
+        except Exception as error:  # noqa: BLE001  the database says what became of it
+            _log.info("a batch was not written: %r", error)
         if self._views is not None:
             self._views.close()
             self._views = None
 
-    def _reach(self, position: int) -> None:
+    def _reach(self, head: Head) -> None:
         with self._moved:
-            self._position = position
+            self._commit, self._position = head.number, head.position
             self._moved.notify_all()
 
 
@@ -158,18 +226,20 @@ def rebuild(log: Log, store: ViewStore, progress: Progress = lambda position, la
     """
     with store.building():
         views = ViewSet.create(store)
+        pipeline = Pipeline(views.write)
         try:
             last = log.stored_head().position
-            while _fold_next(log, views):
+            while _fold_into(pipeline, log, views):
                 last = max(last, views.head.position)
                 progress(views.head.position, last)
             with store.swapping():
                 # The live views stand still now: readers must not go back in time by the swap.
-                while _fold_next(log, views):
+                while _fold_into(pipeline, log, views):
                     pass
                 store.swap_in(views.db)
             return views.head.position
         finally:
+            pipeline.close()
             views.close()
 
 
@@ -180,20 +250,21 @@ def catch_up(log: Log, store: ViewStore, progress: Progress = lambda position, l
     """
     runner = ProjectionRunner(log, store)
     started = time.monotonic()
-    last = log.stored_head().position
     try:
-        while runner.run_once():
-            progress(runner.position, max(last, runner.position))
+        runner.catch_up(progress)
     finally:
         runner.stop()
     _log.info("views at %d after %.1f s", runner.position, time.monotonic() - started)
     return runner.position
 
 
-def _fold_next(log: Log, views: ViewSet) -> bool:
+def _fold_into(pipeline: Pipeline, log: Log, views: ViewSet) -> bool:
+    """Fold a batch; return whether there was one. When there was none, all is written."""
     commits = _read_batch(log, views.head)
     if commits:
-        views.write(views.fold(commits))
+        pipeline.put(views.fold(commits))
+    else:
+        pipeline.drain()
     return bool(commits)
 
 

@@ -7,6 +7,7 @@ runner look at the pointer before they begin anything, so they need not be told.
 import fcntl
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -126,7 +127,7 @@ class SQLiteDatabase:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.name = path.name
-        self.path = path
+        self.busy = threading.Lock()
         mode = "?mode=ro" if read_only else ""
         self._db = sqlite3.connect(
             f"{path.absolute().as_uri()}{mode}",
