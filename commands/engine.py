@@ -11,7 +11,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from time import perf_counter_ns
 from typing import Final
 
 import msgspec
@@ -242,7 +242,7 @@ class Engine:
             _tell(done, EngineStopped())
 
     def _commit(self, batch: _Batch) -> None:
-        began_s = perf_counter()
+        began_ns = perf_counter_ns()
         try:
             if batch.events:
                 self._log.append(batch.events, batch.events[-1].time_ms)
@@ -250,10 +250,10 @@ class Engine:
             self._fail(error)
             self._refuse(batch, _after_failed_append(error))
             return
-        seconds = perf_counter() - began_s
+        append_ns = perf_counter_ns() - began_ns
         for _, outcomes, done in batch.answers:
             _tell(done, outcomes)
-        _tell(self._observer.committed, batch.answers, len(batch.events), seconds)
+        _tell(self._observer.committed, batch.answers, len(batch.events), append_ns)
 
     def _refuse(self, batch: _Batch, error: EngineError) -> None:
         for commands, _, done in batch.answers:

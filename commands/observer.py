@@ -17,11 +17,11 @@ class EngineObserver:
         self,
         decided: Sequence[tuple[Sequence[Command], Sequence[Outcome], object]],
         events: int,
-        seconds: float,
+        append_ns: int,
     ) -> None:
         """Take note of one durable commit, after its senders have their answers.
 
-        decided: each submission's commands, outcomes and sender. seconds: that the append took.
+        decided: each submission's commands, outcomes and sender. append_ns: how long the append took.
         """
 
     def unanswered(self, commands: Sequence[Command], error: EngineError) -> None:
