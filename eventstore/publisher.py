@@ -16,6 +16,7 @@ from domain.events import stream_of
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.errors import NoStore, StoreDamaged, StoreError, StoreTooNew
 from eventstore.kafka_errors import BusError, BusUnavailable, OtherLog, PublisherOvertaken
+from eventstore.kafka_markers import last_marker
 from eventstore.kafka_topics import EVENTS_TOPIC
 from eventstore.kafka_writer import TopicWriter
 from eventstore.messages import (
@@ -127,6 +128,10 @@ class Publisher:
     def _connected(self) -> "_Relay":
         if self._relay is None:
             self._relay = _Relay(self._bootstrap, self._topic, self._positions)
+            marker = last_marker(self._bootstrap, self._topic)
+            if marker is not None:
+                there = Head(marker.commit, marker.reached, bytes.fromhex(marker.seal))
+                _require_of_log(self._log, there, self._topic)
             _require_of_log(self._log, self._relay.published.head, self._topic)
             self._head = self._relay.published.head
         return self._relay

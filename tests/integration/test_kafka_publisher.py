@@ -3,6 +3,7 @@
 import gc
 import logging
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -36,6 +37,7 @@ from tests.kafka_world import (
     fresh_topics,
     reached_everywhere,
     require_whole,
+    synthetic,
     wait_until,
 )
 
@@ -156,6 +158,31 @@ def test_another_log_is_not_published_to_the_same_topic(log: Log, publisher: Mak
             publisher(log=other.log).run_once()
     with open_memory() as shorter, pytest.raises(OtherLog):
         publisher(log=shorter.log).run_once()
+
+
+def test_a_log_that_was_set_back_is_not_published_over_what_it_had(
+    log: Log, topics: Topics, publisher: Making, tmp_path: Path
+) -> None:
+    append(log, commits=2)
+    first = publisher()
+    publish_all(first)
+    first.stop()
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    for file in tmp_path.glob("published.db*"):
+        shutil.copy(file, backup)
+    append(log, commits=60, events_per_commit=50)
+    second = publisher()
+    publish_all(second)
+    second.stop()
+    for file in backup.iterdir():
+        shutil.copy(file, tmp_path)
+
+    with open_memory() as restored:
+        append(restored.log, commits=2)
+        restored.log.append(synthetic(5_000, 3_000), START_MS)
+        with pytest.raises(OtherLog):
+            publisher(log=restored.log).run_once()
 
 
 def test_a_missing_topic_stops_the_publisher_and_says_what_to_do(
