@@ -21,7 +21,7 @@ class LocalEngine:
     def __init__(self, engine: Engine, clock_ms: Callable[[], int]) -> None:
         self._engine = engine
         self._clock_ms = clock_ms
-        self._signatures = SignatureMemory(clock_ms)
+        self._signatures = SignatureMemory(clock_ms, lambda: engine.started_ms)
         self._completions = _Completions()
         self._in_flight: Counter[tuple[str, str]] = Counter()
 

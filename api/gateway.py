@@ -1,8 +1,10 @@
 """What a route needs of the exchange: commands to the engine, queries to the views, no blocking."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from api.engine_port import EnginePort, Result
@@ -22,12 +24,15 @@ from commands.errors import EngineError, OutcomeUnknown
 from commands.receipt import Receipt
 from commands.registry import Outcome
 from domain.errors import Rejected, UnknownAsset, UnknownMarket
+from projections.database import ViewsMissing, ViewsUnavailable
 from projections.views import Views
 
 Answer = TypeVar("Answer")
 
 POLL_S_MIN: Final = 0.001
 POLL_S_MAX: Final = 0.05
+
+_log = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -152,16 +157,16 @@ class Gateway:
     ) -> tuple[Answer, int]:
         """Return a view's answer, and a position that it includes.
 
-        Raises: ViewBehind: min_position was not reached in time.
+        Raises: ViewBehind: min_position was not reached in time; NotReady: they cannot be read.
         """
         await self._reach(min_position)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._ask, ask)
 
     async def view_position(self) -> int:
-        """Return the event position that the views have reached."""
+        """Return the event position that the views have reached. Raises: NotReady."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._views.position)
+        return await loop.run_in_executor(self._threads, self._position)
 
     async def close(self) -> None:
         """End what `open` began."""
@@ -173,9 +178,14 @@ class Gateway:
         self._threads.shutdown(wait=True)
 
     def _ask(self, ask: Callable[[Views], Answer]) -> tuple[Answer, int]:
-        # The position first: what is read after it can only be newer.
-        position = self._views.position()
-        return ask(self._views), position
+        with _readable():
+            # The position first: what is read after it can only be newer.
+            position = self._views.position()
+            return ask(self._views), position
+
+    def _position(self) -> int:
+        with _readable():
+            return self._views.position()
 
     async def _reach(self, position: int) -> None:
         loop = asyncio.get_running_loop()
@@ -193,3 +203,13 @@ class Gateway:
             self._looking = asyncio.get_running_loop().create_task(self.view_position())
         self._seen_position = max(self._seen_position, await asyncio.shield(self._looking))
         return self._seen_position
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises: NotReady: instead of what says that the views' database cannot be read."""
+    try:
+        yield
+    except (ViewsMissing, ViewsUnavailable) as error:
+        _log.warning("the views cannot be read: %s", error)
+        raise NotReady("The views cannot be read now") from error

@@ -34,19 +34,19 @@ class SignatureMemory:
     """Knows which commands were taken. For one thread.
 
     clock_ms: the engine's. A signature is forgotten only once it is too old to be taken again. What
-    was signed before the start could be a replay of what an earlier engine took, so it is stale.
+    was signed before `started_ms` could be a replay of what an earlier engine took: it is stale.
     """
 
-    def __init__(self, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, clock_ms: Callable[[], int], started_ms: Callable[[], int]) -> None:
         self._clock_ms = clock_ms
-        self._started_ms = clock_ms()
+        self._started_ms = started_ms
         self._spans: dict[int, set[bytes]] = {}
         self._count = 0
 
     def require_new(self, signature: Signature) -> None:
         """Raises: TimestampStale, TimestampFuture, SignatureReplayed, TooManySignatures."""
         now_ms, signed_ms = self._clock_ms(), signature.signed_ms
-        if signed_ms < self._started_ms:
+        if signed_ms < self._started_ms():
             raise TimestampStale("Signed before the engine started: sign it again")
         if signed_ms < now_ms - _KEPT_MS:
             raise TimestampStale(f"The engine's time is {now_ms}")

@@ -69,7 +69,10 @@ _BATCHES_IN_FLIGHT: Final = 1
 
 
 class Engine:
-    """The single writer of an exchange. `failed` says why it stopped by itself, if it did."""
+    """The single writer of an exchange. `failed` says why it stopped by itself, if it did.
+
+    started_ms: when it had shut out the writer before it, by its clock.
+    """
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Engine:
     ) -> None:
         self.exchange = Exchange()
         self.failed: BaseException | None = None
+        self.started_ms = 0
         self._log = log
         self._snapshots = snapshots
         self._clock_ms = clock_ms
@@ -130,6 +134,7 @@ class Engine:
         started = WriterStarted(max(self._clock_ms(), self.exchange.time_ms), self._writer)
         self._log.append([started], started.time_ms)
         self.exchange.apply(started)
+        self.started_ms = self._clock_ms()
         gc.freeze()
         self._running = True
         self._decider.start()

@@ -41,7 +41,7 @@ from tests.given import MARKET, NOW_MS, OPENING, place
 
 TOKEN = "a token of the tests"
 WAIT_S = 10.0
-LINK_SHA256 = "9d0525500a8a3f44e4727812433c6f3e81fe0793acd026399a4f0a24dec60995"
+LINK_SHA256 = "45b2b3e09f2dbada697085d06f9c251291d7c5a97aec470632ab6578e059140e"
 """Of what goes over the link. When it changes, raise LINK_VERSION and note the new one here."""
 
 

@@ -37,7 +37,7 @@ class Setting:
     def __init__(self) -> None:
         self.now_ms = NOW_MS
         self.verifier = Verifier({KEY.key_id: KEY}.get, lambda: self.now_ms)
-        self.memory = SignatureMemory(lambda: self.now_ms)
+        self.memory = SignatureMemory(lambda: self.now_ms, lambda: NOW_MS)
 
     def verify(self, request: SignedRequest, *, command: bool = True) -> Key:
         caller = self.verifier.verify(request, TRADE)
@@ -224,7 +224,7 @@ def test_the_memory_forgets_no_signature_that_it_would_take(
 ) -> None:
     monkeypatch.setattr(signatures, "REMEMBERED_MAX", 200)
     now_ms = NOW_MS
-    memory = SignatureMemory(lambda: now_ms)
+    memory = SignatureMemory(lambda: now_ms, lambda: NOW_MS)
     taken: list[Signature] = []
     for step in range(400):
         now_ms += 997
@@ -240,7 +240,7 @@ def test_the_memory_forgets_no_signature_that_it_would_take(
 
 def test_more_commands_than_can_be_remembered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signatures, "REMEMBERED_MAX", 2)
-    memory = SignatureMemory(lambda: NOW_MS)
+    memory = SignatureMemory(lambda: NOW_MS, lambda: NOW_MS)
     for number in range(2):
         memory.remember(Signature(bytes([number]), NOW_MS))
     with pytest.raises(TooManySignatures):
