@@ -14,7 +14,7 @@ CLIENT_GONE: Final = 499
 """Stands in log and metrics for the status of a request whose sender did not wait for it."""
 NO_ROUTE: Final = "(none)"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET: Final = "/v1/health/"
+_QUIET: Final = "/health/"
 
 _log = logging.getLogger("foldex.access")
 
@@ -30,7 +30,7 @@ class Observe(Protocol):
 class Access:
     """ASGI middleware around everything else. observe: told of each request."""
 
-    def __init__(self, app: ASGIApp, observe: Observe = lambda **_: None) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self._app = app
         self._observe = observe
 

@@ -28,10 +28,10 @@ from api.error_page import error_page
 from api.openapi import build_openapi
 from api.parameters import no_unknown_parameters
 from api.problems import ApiProblem, problem, problem_of, respond
+from api.version import VERSION
 from commands.errors import EngineError
 from domain.errors import Rejected
 
-VERSION: Final = "0.1.0"
 FIELDS_SHOWN_MAX: Final = 20
 
 ROUTERS: Final = (
@@ -65,7 +65,7 @@ def create_app(foldex: Frontend) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, body_bytes_max=foldex.settings.body_bytes_max)
-    app.add_middleware(Access)
+    app.add_middleware(Access, observe=foldex.monitor.metrics.observe_request)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -15,6 +15,19 @@ from api.engine_port import EnginePort
 from api.fence import FenceWatch
 from api.gateway import Gateway
 from api.keys import KeyStore
+from api.metrics import Metrics
+from api.monitor import Monitor
+from api.parts import (
+    EnginePart,
+    Failing,
+    LinkPart,
+    LoopPart,
+    Part,
+    PublisherPart,
+    StorePart,
+    ThreadPart,
+    ViewsPart,
+)
 from api.security import Verifier
 from api.settings import Settings
 from api.snapshotter import Snapshotter
@@ -46,10 +59,13 @@ class Frontend:
     keys: KeyStore
     gateway: Gateway
     verifier: Verifier
+    monitor: Monitor
+    loop: LoopPart
     resources: ExitStack
 
     def start(self) -> None:
         """Begin. The way to the engine begins on the event loop: `Gateway.open`."""
+        self.monitor.start()
 
     def stop(self) -> None:
         """Take no more commands, finish what is under way, and close everything.
@@ -97,6 +113,7 @@ class Foldex(Frontend):
 
         Raises: StoreError: the store is damaged, newer than this version, or another's.
         """
+        self.monitor.start()
         self.engine.start()
         self.fence.start()
         self.runner.start()
@@ -127,7 +144,8 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
         publisher = None
         if settings.kafka:
             publisher = make_publisher(deployment, settings, store, opened, clock_ms)
-        engine = make_engine(store, clock_ms)
+        metrics = Metrics()
+        engine = make_engine(store, clock_ms, metrics)
         opened.callback(engine.stop)
         fence = FenceWatch(store.log)
         opened.callback(fence.stop)
@@ -135,6 +153,18 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
         opened.callback(gateway.stop)
         snapshotter = make_snapshotter(deployment, settings, engine)
         opened.callback(snapshotter.stop)
+        loop = LoopPart()
+        parts: list[Part] = [
+            loop,
+            EnginePart(engine),
+            ThreadPart("fence", fence),
+            StorePart(store),
+            views_part(settings, views, lambda: engine.exchange.position, runner),
+        ]
+        if publisher is not None:
+            parts.append(PublisherPart(publisher))
+        monitor = Monitor(settings, metrics, parts)
+        opened.callback(monitor.stop)
         return Foldex(
             settings=settings,
             deployment=deployment,
@@ -148,6 +178,8 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
             fence=fence,
             snapshotter=snapshotter,
             publisher=publisher,
+            monitor=monitor,
+            loop=loop,
             resources=opened.pop_all(),
         )
 
@@ -164,6 +196,10 @@ def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_cl
         engine = EngineClient(addresses_of(settings.engine), token)
         gateway = _gateway(settings, engine, views, clock_ms)
         opened.callback(gateway.stop)
+        loop = LoopPart()
+        followed = views_part(settings, views, lambda: engine.position)
+        monitor = Monitor(settings, Metrics(), [loop, LinkPart(engine), followed])
+        opened.callback(monitor.stop)
         return Frontend(
             settings=settings,
             deployment=deployment,
@@ -171,6 +207,8 @@ def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_cl
             keys=keys,
             gateway=gateway,
             verifier=Verifier(keys.find, clock_ms),
+            monitor=monitor,
+            loop=loop,
             resources=opened.pop_all(),
         )
 
@@ -184,10 +222,26 @@ def _open_for_reading(
     return keys, views, kept
 
 
-def make_engine(store: Store, clock_ms: Callable[[], int]) -> Engine:
+def make_engine(store: Store, clock_ms: Callable[[], int], metrics: Metrics) -> Engine:
     """Return the writer of a store that was opened for writing; not started."""
-    writer = f"{socket.gethostname()}:{os.getpid()}"
-    return Engine(store.log, store.snapshots, clock_ms=clock_ms, writer=writer)
+    return Engine(
+        store.log,
+        store.snapshots,
+        clock_ms=clock_ms,
+        writer=f"{socket.gethostname()}:{os.getpid()}",
+        observer=metrics.engine,
+    )
+
+
+def views_part(
+    settings: Settings,
+    views: Views,
+    end: Callable[[], int],
+    runner: Failing | None = None,
+) -> ViewsPart:
+    """Return what watches the views. end: the log's; runner: who moves them on, if here."""
+    lag_ms_max = settings.max_view_lag_ms
+    return ViewsPart(views.position, end, lag_ms_max=lag_ms_max, runner=runner)
 
 
 def make_snapshotter(deployment: Deployment, settings: Settings, engine: Engine) -> Snapshotter:

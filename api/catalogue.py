@@ -1,4 +1,4 @@
-"""The pages of docs/ that are written from the code: every event, error and Kafka topic."""
+"""The pages of docs/ that are written from the code: events, errors, topics and settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import msgspec
 
 from api.asyncapi import asyncapi_text
 from api.problems import REGISTRY
+from api.settings_page import settings_page
 from commands.errors import EngineError
 from domain.errors import refusals
 from domain.events import EVENTS, AccountEvent, Event, MarketEvent
@@ -22,6 +23,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "events.md": "\n".join(_events_page()) + "\n",
         ROOT / "docs" / "errors.md": "\n".join(_errors_page()) + "\n",
+        ROOT / "docs" / "settings.md": "\n".join(settings_page(_NOTE)) + "\n",
         ROOT / "docs" / "asyncapi.json": asyncapi_text(),
     }
 

@@ -16,6 +16,9 @@ from api.engine_local import LocalEngine
 from api.engine_server import EngineServer
 from api.fence import FenceWatch
 from api.logs import configure_logging
+from api.metrics import Metrics
+from api.monitor import Monitor
+from api.parts import EnginePart, LoopPart, StandbyPart, StorePart, ThreadPart
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from commands.engine import Engine
@@ -67,6 +70,10 @@ class _Process:
         self._on_standby = on_standby
         self._deployment: Deployment = deployment_of(settings)
         self._stop = asyncio.Event()
+        self._metrics = Metrics()
+        self._loop = LoopPart()
+        self._right = StandbyPart()
+        self._monitor = Monitor(settings, self._metrics, [self._loop, self._right])
 
     async def run(self) -> int:
         """Stand by, serve, stop."""
@@ -74,11 +81,21 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         with ExitStack() as opened:
+            opened.callback(loop.create_task(self._turn()).cancel)
+            opened.callback(self._monitor.stop)
+            self._monitor.start()
             store = await self._become_writer()
             if store is None:
                 return 0
             opened.enter_context(store)
+            # Nothing asks the store any more when it is closed.
+            opened.callback(self._monitor.stop)
             return await self._serve(store)
+
+    async def _turn(self) -> None:
+        while True:
+            self._loop.turned()
+            await asyncio.sleep(WATCH_EVERY_S)
 
     async def _become_writer(self) -> Store | None:
         """Return the store once no other process writes it; None when told to stop before."""
@@ -99,11 +116,14 @@ class _Process:
         return None
 
     async def _serve(self, store: Store) -> int:
-        engine = make_engine(store, system_clock_ms)
+        engine = make_engine(store, system_clock_ms, self._metrics)
         local = LocalEngine(engine, system_clock_ms)
         server = EngineServer(local, self._token)
         snapshotter = make_snapshotter(self._deployment, self._settings, engine)
         fence = FenceWatch(store.log)
+        self._right.writes = True
+        for part in (EnginePart(engine), ThreadPart("fence", fence), StorePart(store)):
+            self._monitor.watch(part)
         try:
             await asyncio.to_thread(engine.start)
             _log.info("the engine writes %s from %d on", self._deployment.place, local.position)

@@ -8,9 +8,13 @@ from contextlib import ExitStack, closing
 from types import FrameType
 from typing import Final, Literal, Protocol
 
-from api.bootstrap import make_publisher
+from api.bootstrap import make_publisher, views_part
 from api.deployment import Deployment, deployment_of
 from api.logs import configure_logging
+from api.metrics import Metrics
+from api.monitor import Monitor
+from api.parts import Part as WatchedPart
+from api.parts import PublisherPart, StandbyPart, StorePart
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from eventstore.errors import StoreLocked
@@ -18,6 +22,7 @@ from eventstore.kafka_topics import ERRORS_TOPIC, EVENTS_TOPIC
 from projections.kafka_feed import KafkaFeed
 from projections.runner import ProjectionRunner
 from projections.view_set import MARKETS
+from projections.views import Views
 
 WATCH_EVERY_S: Final = 0.1
 STANDBY_EVERY_S: Final = 0.5
@@ -62,10 +67,13 @@ def run_projections(
     configure_logging(settings)
     stop = _stop_on_signals()
     there = deployment_of(settings)
+    right = StandbyPart()
     with ExitStack() as opened:
+        monitor = _monitor(settings, right, opened)
         views = opened.enter_context(closing(there.open_views()))
         part: Part
         if source == "kafka":
+            store = opened.enter_context(there.open_store())
             prefix = settings.kafka_prefix
             part = KafkaFeed(
                 views,
@@ -79,6 +87,13 @@ def run_projections(
                 return 0
             store = opened.enter_context(there.open_store())
             part = ProjectionRunner(store.log, views, groups=groups)
+        right.writes = True
+        reader = opened.enter_context(closing(Views(views)))
+        log = StorePart(store)
+        monitor.watch(log)
+        monitor.watch(views_part(settings, reader, lambda: log.position, part))
+        # Nothing asks any more when what is asked is closed.
+        opened.callback(monitor.stop)
         return _follow(f"the projections of {' and '.join(groups)}", part, stop, on_ready)
 
 
@@ -97,7 +112,16 @@ def run_publisher(
     with ExitStack() as opened:
         store = opened.enter_context(there.open_store())
         publisher = make_publisher(there, settings, store, opened)
+        _monitor(settings, PublisherPart(publisher), opened).watch(StorePart(store))
         return _follow("the publisher", publisher, stop, on_ready)
+
+
+def _monitor(settings: Settings, part: WatchedPart, opened: ExitStack) -> Monitor:
+    """Return what watches a part, begun; opened: stops it."""
+    monitor = Monitor(settings, Metrics(), [part])
+    opened.callback(monitor.stop)
+    monitor.start()
+    return monitor
 
 
 def _follow(name: str, part: Part, stop: threading.Event, on_ready: Callable[[str], None]) -> int:

@@ -121,6 +121,11 @@ class NotReady(ApiProblem):
     retryable = True
 
 
+class NotAlive(ApiProblem):
+    code, status, title = "not_alive", 503, "The process works no more and has to be restarted"
+    retryable = True
+
+
 class TooManySignatures(ApiProblem):
     code, status, title = "too_many_signatures", 503, "More signed requests than can be remembered"
     retryable = True

@@ -57,6 +57,7 @@ class Server(uvicorn.Server):
     async def _end_when_failed(self) -> None:
         """A failed engine takes no commands ever again: end, so that a supervisor restarts us."""
         while not self.should_exit:
+            self._foldex.loop.turned()
             failed = self._foldex.failed
             if failed is not None:
                 log.error("the exchange failed (%s: %s): ending", type(failed).__name__, failed)

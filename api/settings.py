@@ -57,7 +57,9 @@ class Settings(BaseSettings):
         " share the brokers.",
     )
     engine: str = Field(
-        default="", description="`HOST:PORT` of the engine process. Empty: it runs in this process."
+        default="",
+        description="`HOST:PORT` of the engine process, or `HOST:PORT,HOST:PORT` of it and its"
+        " standby. Empty: it runs in this process.",
     )
     engine_token: SecretStr = Field(
         default=NO_SECRET,
@@ -134,14 +136,7 @@ class Settings(BaseSettings):
             raise ValueError("has the form postgresql://USER:PASSWORD@HOST:PORT/NAME")
         return url
 
-    @field_validator("engine")
-    @classmethod
-    def _is_address(cls, address: str) -> str:
-        if address and not _names_a_port(address):
-            raise ValueError("has the form HOST:PORT")
-        return address
-
-    @field_validator("kafka")
+    @field_validator("engine", "kafka")
     @classmethod
     def _are_addresses(cls, addresses: str) -> str:
         if addresses and not all(map(_names_a_port, addresses.split(","))):

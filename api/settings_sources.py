@@ -19,14 +19,18 @@ from api.settings import PREFIX, Settings, is_secret, variable
 ENV_FILE: Final = "FOLDEX_ENV_FILE"
 NOT_SETTINGS: Final = frozenset(
     {
+        "FOLDEX_DEBIAN_MIRROR",
         "FOLDEX_EXAMPLES",
         "FOLDEX_FLOW_DATA",
         "FOLDEX_REGENERATE",
+        "FOLDEX_REQUIRE_SERVICES",
         "FOLDEX_SEED",
         "FOLDEX_SOAK_COMMANDS",
+        "FOLDEX_TEST_KAFKA",
+        "FOLDEX_TEST_POSTGRES_URL",
     }
 )
-"""Variables of the tests and benchmarks: a command that one of them starts inherits them."""
+"""Variables of the tests, benchmarks and development servers: what those start inherits them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class EngineObserver:
     ) -> None:
         """Take note of one durable commit, after its senders have their answers.
 
-        decided: each submission's commands, outcomes and sender. append_ns: how long the append took.
+        decided: each submission's commands, outcomes and sender. append_ns: that the append took.
         """
 
     def unanswered(self, commands: Sequence[Command], error: EngineError) -> None:

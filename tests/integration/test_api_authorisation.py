@@ -31,8 +31,8 @@ PUBLIC = frozenset(
         "/v1/markets/{symbol}/depth",
         "/v1/markets/{symbol}/ticker",
         "/v1/time",
-        "/v1/health/live",
-        "/v1/health/ready",
+        "/health/live",
+        "/health/ready",
     }
 )
 REFUSED = frozenset({"signature_missing", "unknown_key", "bad_signature", "wrong_scope"})

@@ -76,7 +76,7 @@ def test_an_unsafe_correlation_id_is_not_taken(alice: Client) -> None:
 def test_health_checks_are_only_logged_when_debugging(
     served: Served, lines: pytest.LogCaptureFixture
 ) -> None:
-    served.http.get("/v1/health/live")
+    served.http.get("/health/live")
 
     assert [line["level"] for line in access_lines(lines)] == ["debug"]
 

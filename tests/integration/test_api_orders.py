@@ -260,12 +260,12 @@ def test_everything_acknowledged_is_there_after_a_restart(tmp_path: Path) -> Non
 
 
 def test_an_exchange_that_stopped_takes_no_commands(served: Served, alice: Client) -> None:
-    ok(alice.http.get("/v1/health/ready"))
+    ok(alice.http.get("/health/ready"))
     served.foldex.engine.stop()
 
     assert problem_code(alice.send("POST", "/v1/orders", limit_order())) == "engine_stopped"
-    assert problem_code(alice.http.get("/v1/health/ready")) == "not_ready"
-    ok(alice.http.get("/v1/health/live"))
+    assert problem_code(alice.http.get("/health/ready")) == "not_ready"
+    ok(alice.http.get("/health/live"))
 
 
 def test_an_answer_that_does_not_come_in_time_is_an_unknown_outcome(tmp_path: Path) -> None:

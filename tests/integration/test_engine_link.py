@@ -51,9 +51,12 @@ class Setting:
     def __init__(self, limits: EngineLimits | None = None) -> None:
         store = open_memory()
         self.engine = Engine(
-            store.log, store.snapshots, clock_ms=lambda: NOW_MS, writer="test",
-            **({} if limits is None else {"limits": limits}),
-        )  # fmt: skip
+            store.log,
+            store.snapshots,
+            clock_ms=lambda: NOW_MS,
+            writer="test",
+            limits=limits or EngineLimits(),
+        )
         self.signed = 0
         self.port = 0
 
