@@ -25,6 +25,10 @@ class ViewsBroken(Exception):
     """The views do not fit the log, or each other: rebuild them (`./foldex rebuild`)."""
 
 
+class Overtaken(Exception):
+    """Another process has moved these views on: what this one folded must be forgotten."""
+
+
 class ViewsUnavailable(Exception):
     """The database of the views does not answer; nothing of the transaction is in the views."""
 

@@ -24,12 +24,14 @@ from eventstore.kafka_topics import (
     quiet_client,
 )
 from projections import kafka_offsets
-from projections.database import Database, ViewStore
-from projections.kafka_offsets import Overtaken, Reached, Source
+from projections.database import Database, Overtaken, ViewStore
+from projections.kafka_offsets import Reached, Source
 from projections.kafka_records import BadRecord, read_records, report
 from projections.view_set import MARKETS, VIEWS_VERSION, MarketFold, stored_version
 
 POLL_MS: Final = 200
+JOIN_POLL_MS: Final = 2_000
+"""While it has no partitions: the client loses an assignment that comes while nobody polls."""
 RECORDS_PER_BATCH: Final = 5_000
 WAIT_FOR_VIEWS_S: Final = 0.5
 SESSION_TIMEOUT_MS: Final = 10_000
@@ -115,8 +117,7 @@ class KafkaFeed:
 
     def _run_or_wait(self) -> None:
         try:
-            if not self.run_once() and self._fold is None:
-                self._stopping.wait(WAIT_FOR_VIEWS_S)
+            self.run_once()
         except BusUnavailable as error:
             _log.warning("the feed of %s waits: %s", self._source.topic, error)
             self._stopping.wait(WAIT_FOR_VIEWS_S)
@@ -124,6 +125,7 @@ class KafkaFeed:
     def _fold_batch(self) -> int:
         db = self._open()
         if db is None:
+            self._stopping.wait(WAIT_FOR_VIEWS_S)
             return 0
         polled = self._poll()
         if not polled:
@@ -142,13 +144,13 @@ class KafkaFeed:
             found, moved[partition] = read_records(records, self._reached[partition])
             events += found
         assert self._fold is not None
-        self._fold.fold(events)
-        writes = self._fold.writes()
         with db.transaction():
+            # First, as folding reads what it needs to know of a market: it must be of this place.
             # In the same order in every worker, so that two never wait for each other.
             for partition in sorted(moved):
                 kafka_offsets.move(db, partition, self._reached[partition], moved[partition])
-            for write in writes:
+            self._fold.fold(events)
+            for write in self._fold.writes():
                 db.write(write)
         self._reached.update(moved)
         return sum(map(len, polled.values()))
@@ -156,7 +158,8 @@ class KafkaFeed:
     def _poll(self) -> dict[int, list[Any]]:
         """Return new records by partition, only of those whose place this worker knows."""
         try:
-            polled = self._consumer.poll(timeout_ms=POLL_MS, max_records=RECORDS_PER_BATCH)
+            timeout_ms = POLL_MS if self._reached else JOIN_POLL_MS
+            polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=RECORDS_PER_BATCH)
         except NoOffsetForPartitionError:
             # Partitions that the group has just given to this worker, perhaps not for the first
             # time: what it held of them in memory may be out of date.

@@ -9,12 +9,8 @@ from kafka.admin import OffsetSpec
 
 from eventstore.kafka_errors import RecordsLost, TopicUnusable
 from eventstore.kafka_topics import administrator, find_topic
-from projections.database import Database, Insert, Reading, ViewsBroken
+from projections.database import Database, Insert, Overtaken, Reading, ViewsBroken
 from projections.view_set import CHECKPOINTS, KAFKA_OFFSETS, MARKETS
-
-
-class Overtaken(Exception):
-    """Another worker has moved these partitions on: what this one folded must be forgotten."""
 
 
 class Reached(msgspec.Struct, frozen=True):

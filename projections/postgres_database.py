@@ -29,6 +29,13 @@ _WIRE_TYPES: Final = {"TEXT": "text", "INTEGER": "int8", "AMOUNT": "numeric"}
 Connection = psycopg.Connection[Row]
 
 
+_GONE: Final = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.InternalError_,  # "could not open relation": it was dropped a moment ago.
+)
+
+
 class _WholeNumber(Loader):
     """Every NUMERIC here is a whole number."""
 
@@ -59,7 +66,7 @@ def translated_errors() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise ViewsUnavailable(f"the database of the views: {_line(error)}") from error
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+    except _GONE as error:
         raise ViewsUnavailable(f"this set of views was removed: {_line(error)}") from error
     except (psycopg.IntegrityError, psycopg.DataError) as error:
         raise ViewsBroken(f"what was folded contradicts the views: {_line(error)}") from error

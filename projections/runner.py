@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from eventstore.commit import Commit, Head
+from eventstore.commit import GENESIS, Commit, Head
 from eventstore.store import Log
-from projections.database import ViewsBroken, ViewStore, ViewsUnavailable
+from projections.database import Overtaken, ViewsBroken, ViewStore, ViewsUnavailable
 from projections.pipeline import Pipeline
 from projections.view_set import GROUPS, VIEWS_VERSION, Batch, ViewSet, stored_version
 
@@ -32,10 +32,6 @@ class Lag(NamedTuple):
     ms: int
 
 
-class _Swapped(Exception):
-    """Another set of views is current by now: what was folded for this one does not matter."""
-
-
 class ProjectionRunner:
     """The one that moves the views in a store on. `failed`: why it stopped, if it did.
 
@@ -49,8 +45,7 @@ class ProjectionRunner:
         self._groups = groups
         self._views: ViewSet | None = None
         self._pipeline = Pipeline(self._write)
-        self._position = 0
-        self._commit = 0
+        self._head = GENESIS
         self._stopping = threading.Event()
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
@@ -58,11 +53,11 @@ class ProjectionRunner:
     @property
     def position(self) -> int:
         """The event position that the views have reached."""
-        return self._position
+        return self._head.position
 
     def lag(self, now_ms: int) -> Lag:
         """Return how far the views are behind the log as it is now. Raises: StoreError."""
-        commit, position = self._commit, self._position
+        commit, position, _ = self._head
         last = self._log.stored_head().position
         waiting = self._log.read(commit, 1) if last > position else []
         return Lag(last - position, max(0, now_ms - waiting[0].time_ms)) if waiting else Lag(0, 0)
@@ -98,15 +93,15 @@ class ProjectionRunner:
         """Return whether the views reach a position in time; not once the runner has failed."""
         with self._moved:
             self._moved.wait_for(
-                lambda: self._position >= position or self.failed is not None, timeout_s
+                lambda: self.position >= position or self.failed is not None, timeout_s
             )
-            return self._position >= position
+            return self.position >= position
 
     def catch_up(self, progress: Progress) -> None:
         """Fold until the end of the log, a batch while the one before is written."""
         last = self._log.stored_head().position
         while self._fold_next() or not self._drained():
-            progress(self._position, max(last, self._position))
+            progress(self.position, max(last, self.position))
 
     def _run(self) -> None:
         retry_s = RETRY_S_MIN
@@ -137,9 +132,9 @@ class ProjectionRunner:
             views = self._open()
             commits = _read_batch(self._log, views.head)
             if commits:
-                self._pipeline.put(views.fold(commits))
+                self._pipeline.put(self._fold(views, commits))
             return len(commits)
-        except _Swapped:
+        except Overtaken:
             self._close()
             return 0
         except BaseException:
@@ -147,11 +142,21 @@ class ProjectionRunner:
             self._close()
             raise
 
+    def _fold(self, views: ViewSet, commits: list[Commit]) -> Batch:
+        try:
+            return views.fold(commits)
+        except ViewsBroken as error:
+            # What folding reads may be of a later position, when another process writes, too.
+            self._pipeline.drain()
+            if views.is_overtaken(self._head):
+                raise Overtaken from error
+            raise
+
     def _drained(self) -> bool:
         """Return whether what was folded is in the current views, once it is written."""
         try:
             self._pipeline.drain()
-        except _Swapped:
+        except Overtaken:
             self._close()
             return False
         except BaseException:
@@ -165,9 +170,9 @@ class ProjectionRunner:
         # Nobody swaps the views meanwhile; they may have been since they were opened.
         with self._store.writing(views.db) as current:
             if not current:
-                raise _Swapped
+                raise Overtaken("another set of views is current")
             views.write(batch)
-        self._reach(batch.moves[0].last.head)
+        self._reach(min(move.last.head for move in batch.moves))
 
     def _open(self) -> ViewSet:
         """Return the current views; when another process swapped a new set in, that one."""
@@ -214,7 +219,7 @@ class ProjectionRunner:
 
     def _reach(self, head: Head) -> None:
         with self._moved:
-            self._commit, self._position = head.number, head.position
+            self._head = head
             self._moved.notify_all()
 
 

@@ -12,7 +12,7 @@ from eventstore.commit import GENESIS, Commit, Head
 from projections.balances import Balances
 from projections.candles import Candles
 from projections.catalogue import Catalogue
-from projections.database import Database, Insert, Reading, ViewsBroken, ViewStore, Write
+from projections.database import Database, Insert, Overtaken, Reading, ViewsBroken, ViewStore, Write
 from projections.depth import Depth
 from projections.events import Events
 from projections.orders import Orders
@@ -128,13 +128,8 @@ class _Group:
     """A group of views, as far as its fold in memory has come."""
 
     def __init__(self, db: Database, name: str) -> None:
-        found = db.row(
-            "SELECT commit_number, position, seal FROM checkpoints WHERE feed = ?", (name,)
-        )
-        if found is None:
-            raise ViewsBroken(f"the views of {name} are not folded from the store")
         self.name = name
-        self.head = Head(found[0], found[1], bytes.fromhex(found[2]))
+        self.head = _stored_head(db, name)
         self._fold = _FOLDS[name](db)
 
     def fold(self, commits: Sequence[Commit]) -> Batch:
@@ -195,13 +190,19 @@ class ViewSet:
     def write(self, batch: Batch) -> None:
         """Write what was folded and the new checkpoints: all of it, or nothing.
 
-        Raises: ViewsBroken: another process has moved the views on; the database's errors.
+        Raises: Overtaken: another process has moved the views on; the database's errors.
         """
         with self.db.busy, self.db.transaction():
             for move in batch.moves:
                 self._move_checkpoint(move)
             for write in batch.writes:
                 self.db.write(write)
+
+    def is_overtaken(self, written: Head) -> bool:
+        """Return whether another process has moved the views on from what was written last."""
+        with self.db.busy:
+            stored = [_stored_head(self.db, group.name) for group in self._groups]
+        return min(stored) != written
 
     def close(self) -> None:
         """Give the database back."""
@@ -216,13 +217,20 @@ class ViewSet:
             (position, move.last.time_ms, number, seal.hex(), move.group, move.position),
         )
         if moved != 1:
-            raise ViewsBroken("another process has moved these views on")
+            raise Overtaken("another process has moved these views on")
 
 
 def stored_version(db: Reading) -> int:
     """Return which version of the views a set holds. Read it first: other tables may differ."""
     found = db.row("SELECT version FROM views_version")
     return 0 if found is None else int(found[0])
+
+
+def _stored_head(db: Reading, group: str) -> Head:
+    found = db.row("SELECT commit_number, position, seal FROM checkpoints WHERE feed = ?", (group,))
+    if found is None:
+        raise ViewsBroken(f"the views of {group} are not folded from the store")
+    return Head(found[0], found[1], bytes.fromhex(found[2]))
 
 
 def _require_next(head: Head, commit: Commit) -> None:

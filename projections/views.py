@@ -252,8 +252,8 @@ class Views:
         except ViewsUnavailable as error:
             # The connection was cut, or the set dropped: both are mended by asking anew, once.
             _log.info("asking the views again: %s", error)
-            with self._reader().snapshot() as (db, catalogue):
-                return read(db, catalogue, *args, **more)
+        with self._reader().snapshot() as (db, catalogue):
+            return read(db, catalogue, *args, **more)
 
     def _reader(self) -> _Reader:
         reader: _Reader | None = getattr(self._local, "reader", None)

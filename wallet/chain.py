@@ -41,7 +41,7 @@ class Heads(AbstractContextManager["Heads"], Protocol):
 
 
 class Chain(Protocol):
-    """One chain, through one or several nodes."""
+    """One chain, through its node."""
 
     @property
     def id(self) -> ChainId: ...
@@ -116,8 +116,8 @@ class Chain(Protocol):
         previous: earlier attempts in the same slot: the new one offers enough to replace them all.
         A release may replace a payment. Nothing else is asked of the node then.
         Raises: FeeAboveCap: it would cost more than the policy allows. WillFail: the chain says
-        that it would fail, or the token says no. BadRequest: intent, slot and previous attempts
-        do not belong together.
+        that it would fail, or the token says no. InsufficientHotFunds: the slot's owner has too
+        little. BadRequest: intent, slot and previous attempts do not belong together.
         """
 
     def parse(self, raw: bytes) -> Decoded:
