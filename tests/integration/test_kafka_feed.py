@@ -23,6 +23,7 @@ from eventstore.published import SQLitePublished
 from eventstore.publisher import Publisher
 from projections.compare import Difference, compare
 from projections.kafka_feed import KafkaFeed
+from projections.postgres import PostgresViews, migrate
 from projections.runner import ProjectionRunner, rebuild
 from projections.sqlite import SQLiteViews
 from projections.view_set import ACCOUNTS
@@ -42,9 +43,12 @@ def topics(kafka_bootstrap: str) -> Iterator[Topics]:
 class World:
     """A log that goes on, its publisher, and views: accounts from the log, markets from Kafka."""
 
-    def __init__(self, topics: Topics, directory: Path, resources: ExitStack) -> None:
+    def __init__(
+        self, topics: Topics, directory: Path, resources: ExitStack, views_url: str = ""
+    ) -> None:
         self.topics = topics
         self.directory = directory
+        self._place = views_url or str(directory / "kafka")
         self._resources = resources
         self.day = Day(resources.enter_context(open_memory()))
         self.day.go_on(COMMANDS)
@@ -54,7 +58,8 @@ class World:
             self.day.log, positions, topics.bootstrap, topic=topics.events, clock_ms=lambda: 0
         )
         resources.callback(self.publisher.stop)
-        self.store = SQLiteViews(directory / "kafka")
+        self.store = PostgresViews(views_url) if views_url else SQLiteViews(Path(self._place))
+        resources.callback(self.store.close)
         self.views = Views(self.store)
         resources.callback(self.views.close)
         rebuild(self.day.log, self.store)
@@ -79,7 +84,7 @@ class World:
         topics = self.topics
         child = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tests.simulation.feed_child", str(self.store.place)),
+                *(sys.executable, "-m", "tests.simulation.feed_child", self._place),
                 *(topics.bootstrap, topics.prefix, topics.prefix + group),
             ]
         )
@@ -119,15 +124,28 @@ class World:
 
 @pytest.fixture
 def world(topics: Topics, tmp_path: Path) -> Iterator[World]:
+    """Its views are in SQLite: for what does not depend on the database."""
     with ExitStack() as resources:
         yield World(topics, tmp_path, resources)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def each_world(request: pytest.FixtureRequest, topics: Topics, tmp_path: Path) -> Iterator[World]:
+    """Its views are in each database in turn."""
+    url = ""
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_database")
+        migrate(url)
+    with ExitStack() as resources:
+        yield World(topics, tmp_path, resources, url)
 
 
 def fold_until(feed: KafkaFeed, done: Callable[[], bool]) -> None:
     wait_until(lambda: feed.run_once() >= 0 and done(), "the feed folds")
 
 
-def test_views_from_kafka_are_those_from_the_store(world: World) -> None:
+def test_views_from_kafka_are_those_from_the_store(each_world: World) -> None:
+    world = each_world
     world.publish()
     feed = world.feed()
     feed.start()
@@ -163,7 +181,8 @@ def test_repeats_change_nothing(world: World, tmp_path: Path) -> None:
     assert feed.failed is None
 
 
-def test_a_rebuild_from_the_store_is_taken_over_where_it_ends(world: World) -> None:
+def test_a_rebuild_from_the_store_is_taken_over_where_it_ends(each_world: World) -> None:
+    world = each_world
     feed = world.feed()
     feed.start()
     world.go_on()
@@ -177,8 +196,9 @@ def test_a_rebuild_from_the_store_is_taken_over_where_it_ends(world: World) -> N
 
 
 def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_killed(
-    world: World,
+    each_world: World,
 ) -> None:
+    world = each_world
     feed = world.feed()
     feed.start()
     world.go_on()
@@ -195,7 +215,10 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
     assert feed.failed is None
 
 
-def test_a_worker_that_slept_through_losing_its_partitions_writes_nothing(world: World) -> None:
+def test_a_worker_that_slept_through_losing_its_partitions_writes_nothing(
+    each_world: World,
+) -> None:
+    world = each_world
     child = world.child()
     world.go_on()
     wait_until(lambda: world.is_complete, "the child folds")
@@ -215,8 +238,9 @@ def test_a_worker_that_slept_through_losing_its_partitions_writes_nothing(world:
 
 
 def test_workers_that_all_believe_a_partition_is_theirs_fold_each_event_once(
-    world: World,
+    each_world: World,
 ) -> None:
+    world = each_world
     feeds = [world.feed("one"), world.feed("two"), world.feed("three")]
     for feed in feeds:
         feed.start()

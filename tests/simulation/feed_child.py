@@ -1,16 +1,21 @@
-"""A worker of the markets' views, to be killed: python -m … DIRECTORY BOOTSTRAP PREFIX GROUP."""
+"""A worker of the markets' views, to be killed: python -m … VIEWS BOOTSTRAP PREFIX GROUP.
+
+VIEWS: a directory, or the URL of a database.
+"""
 
 import sys
 import time
 from pathlib import Path
 
 from projections.kafka_feed import KafkaFeed
+from projections.postgres import PostgresViews
 from projections.sqlite import SQLiteViews
 
 
 def main() -> None:
-    directory, bootstrap, prefix, group = sys.argv[1:]
-    store = SQLiteViews(Path(directory))
+    place, bootstrap, prefix, group = sys.argv[1:]
+    is_url = place.startswith("postgresql:")
+    store = PostgresViews(place) if is_url else SQLiteViews(Path(place))
     feed = KafkaFeed(
         store,
         bootstrap,
