@@ -2,6 +2,8 @@
 
 import re
 
+from coincurve import PublicKey
+
 from wallet.keys.errors import BadAddress
 from wallet.keys.hashes import keccak256
 from wallet.keys.public import ExtendedPublicKey
@@ -44,3 +46,20 @@ class AccountAddresses:
     def address(self, index: int) -> str:
         """Return one address. The same index always has the same one."""
         return checksummed(keccak256(self._chain.point_of_child(index))[-20:])
+
+
+def message_digest(text: bytes) -> bytes:
+    """Return what is signed for a message: EIP-191, which no transaction ever begins like."""
+    return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(text)).encode() + text)
+
+
+def recover_address(digest: bytes, signature: bytes) -> str:
+    """Return the address whose key made a signature (r, s, recovery number; 65 bytes).
+
+    Raises: BadAddress: nobody's did.
+    """
+    try:
+        key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    except Exception:  # noqa: BLE001  the library raises a bare Exception
+        raise BadAddress("this signature belongs to no address") from None
+    return checksummed(keccak256(key.format(compressed=False)[1:])[-20:])
