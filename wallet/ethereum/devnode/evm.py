@@ -160,6 +160,7 @@ class Evm:
 
     def call(self, block: Sealed, message: Message) -> bytes:
         """Return what a call on top of a block answers. Raises: Reverted."""
+        self._check_funds(block, message)
         computation = self._try(block, message)
         if computation.is_error:
             raise _reverted(computation.error)
@@ -170,6 +171,7 @@ class Evm:
 
         Raises: Reverted: no amount is enough.
         """
+        self._check_funds(block, message)
         intrinsic = self._spoofed(self._after(block), message).intrinsic_gas
         if message.to is not None and not self.code(block, message.to):
             return int(intrinsic)
@@ -193,11 +195,13 @@ class Evm:
         """Return a machine whose state is that after the block; what it does is thrown away."""
         return self._chain.get_vm(self._header_after(block, block.header.timestamp + 1))
 
+    def _check_funds(self, block: Sealed, message: Message) -> None:
+        if self.balance(block, message.sender) < message.value:
+            raise Reverted("insufficient funds for transfer")
+
     def _try(self, block: Sealed, message: Message, *, gas: int | None = None) -> Any:
         machine = self._after(block)
         sender = Bytes20(message.sender)
-        if machine.state.get_balance(sender) < message.value:
-            raise Reverted("insufficient funds for transfer")
         machine.state.delta_balance(sender, PLENTY)
         return machine.state.apply_transaction(self._spoofed(machine, message, gas=gas))  # type: ignore[arg-type]
 
