@@ -30,7 +30,7 @@ def migrate(data: DataOption = "", as_json: JsonOption = False) -> None:
         if as_json:
             say_json({"done": done})
             return
-        for each in done:
+        for each in done or ["Everything is there already."]:
             say(each)
 
 
