@@ -23,11 +23,6 @@ from domain.market import Market, MarketStatus
 from domain.order_book import BookSide
 
 FORMAT = 1
-FORMAT_WITH_REVERSALS = 2
-"""Written once a deposit was reversed. A state without any keeps the bytes, and so the hash, that
-it had before reversals existed: fields that came with them are left out at their defaults."""
-
-_DEPOSIT_TAG = DepositCredited.__struct_config__.tag
 
 
 class _Asset(msgspec.Struct, array_like=True):
@@ -35,7 +30,7 @@ class _Asset(msgspec.Struct, array_like=True):
     decimals: int
     deposited: str
     withdrawn: str
-    reversed: str = "0"
+    reversed: str
 
 
 class _Account(msgspec.Struct, array_like=True):
@@ -43,7 +38,8 @@ class _Account(msgspec.Struct, array_like=True):
     balances: list[tuple[str, str, str]]
     """(asset, free, held), by asset."""
     withdrawal_requests: list[tuple[str, int]]
-    debts: tuple[tuple[str, str], ...] = ()
+    debts: list[tuple[str, str]]
+    """(asset, debt), by asset."""
 
 
 class _Order(msgspec.Struct, array_like=True):
@@ -76,7 +72,7 @@ class _State(msgspec.Struct, array_like=True):
     deposits: list[DepositCredited]
     withdrawals: list[Withdrawal]
     answers: list[tuple[str, list[RequestAnswered]]]
-    reversals: tuple[DepositReversed, ...] = ()
+    reversals: list[DepositReversed]
 
 
 class SnapshotUnreadable(Exception):
@@ -85,10 +81,9 @@ class SnapshotUnreadable(Exception):
 
 def dump(exchange: Exchange) -> bytes:
     """Return the state as canonical bytes."""
-    reversals = tuple(reversal for _, reversal in sorted(exchange.reversals.items()))
     return msgspec.msgpack.encode(
-        (
-            FORMAT_WITH_REVERSALS if reversals else FORMAT,
+        _State(
+            FORMAT,
             exchange.position,
             exchange.time_ms,
             exchange.writer,
@@ -97,10 +92,10 @@ def dump(exchange: Exchange) -> bytes:
             [_dump_asset(asset) for _, asset in sorted(exchange.assets.items())],
             [_dump_account(account) for _, account in sorted(exchange.accounts.items())],
             [_dump_market(market) for _, market in sorted(exchange.markets.items())],
-            [_dump_deposit(deposit) for _, deposit in sorted(exchange.deposits.items())],
+            [deposit for _, deposit in sorted(exchange.deposits.items())],
             [withdrawal for _, withdrawal in sorted(exchange.withdrawals.items())],
             [(scope, list(kept.values())) for scope, kept in sorted(exchange.answers.items())],
-            *((reversals,) if reversals else ()),
+            [reversal for _, reversal in sorted(exchange.reversals.items())],
         )
     )
 
@@ -111,8 +106,8 @@ def load(state: bytes) -> Exchange:
         dumped = msgspec.msgpack.decode(state, type=_State)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise SnapshotUnreadable(str(error)) from error
-    if dumped.format not in (FORMAT, FORMAT_WITH_REVERSALS):
-        raise SnapshotUnreadable(f"snapshot format {dumped.format} is unknown")
+    if dumped.format != FORMAT:
+        raise SnapshotUnreadable(f"snapshot format {dumped.format}, not {FORMAT}")
     exchange = Exchange()
     exchange.position = dumped.position
     exchange.time_ms = dumped.time_ms
@@ -131,29 +126,26 @@ def state_hash(exchange: Exchange) -> str:
     return hashlib.sha256(dump(exchange)).hexdigest()
 
 
-def _dump_asset(asset: LedgerAsset) -> tuple[object, ...]:
-    fields = asset.code, asset.decimals, str(asset.deposited), str(asset.withdrawn)
-    return (*fields, str(asset.reversed)) if asset.reversed else fields
+def _dump_asset(asset: LedgerAsset) -> _Asset:
+    return _Asset(
+        asset.code,
+        asset.decimals,
+        str(asset.deposited),
+        str(asset.withdrawn),
+        str(asset.reversed),
+    )
 
 
-def _dump_deposit(deposit: DepositCredited) -> object:
-    if deposit.debt_repaid:
-        return deposit
-    fields = msgspec.structs.astuple(deposit)
-    return (_DEPOSIT_TAG, *fields[:-1])
-
-
-def _dump_account(account: Account) -> tuple[object, ...]:
-    fields = (
+def _dump_account(account: Account) -> _Account:
+    return _Account(
         account.account_id,
         [
             (asset, str(balance.free), str(balance.held))
             for asset, balance in sorted(account.balances.items())
         ],
         sorted(account.withdrawal_requests.items()),
+        [(asset, str(debt)) for asset, debt in sorted(account.debts.items())],
     )
-    debts = tuple((asset, str(debt)) for asset, debt in sorted(account.debts.items()))
-    return (*fields, debts) if debts else fields
 
 
 def _dump_market(market: Market) -> _Market:

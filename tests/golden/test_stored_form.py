@@ -22,7 +22,7 @@ from tests.golden.samples import SAMPLES
 HERE: Final = Path(__file__).parent
 LOG_V1: Final = HERE / "log_v1.hex"
 LOG_V1_SEAL: Final = "85157b2755ddf48fe813c770112889e978de9cc802f920465c08cf6e36a0d87c"
-LOG_V1_STATE: Final = "97c1971480f853ae34db8428b24fe2c46ac9af7be3458224c545129847210a26"
+LOG_V1_STATE: Final = ""
 
 
 def golden_events() -> dict[str, bytes]:
