@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from deploy.services import anvil, control
+from deploy.services.clone import Clone
 from deploy.services.process import accepts_connections
+from deploy.services.software import cache
 from tests import services
 
 
@@ -44,3 +47,16 @@ def kafka_bootstrap() -> str:
     if not accepts_connections(host, int(port)):
         services.missing("kafka", f"nothing answers at {address}")
     return address
+
+
+@pytest.fixture(scope="module")
+def ethereum_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of an anvil that only this module's tests use, so they may replace blocks."""
+    if not (cache() / anvil.SOFTWARE).is_dir():
+        services.missing("ethereum", "it is not installed")
+    clone = Clone(tmp_path_factory.mktemp("anvil"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(control.OWN_SERVERS["ethereum"], raising=False)
+        url = control.start(clone, ["ethereum"])["ethereum"]
+    yield url
+    control.stop(clone, wipe=True)

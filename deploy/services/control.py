@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from deploy.services.anvil import Anvil
 from deploy.services.clone import Clone
 from deploy.services.kafka import Kafka
 from deploy.services.postgres import Postgres
@@ -19,9 +20,18 @@ from deploy.services.process import ServiceError, accepts_connections, say
 from deploy.services.software import locked
 
 # Set to the address of a server of your own, which is then used as it is.
-OWN_SERVERS = {"postgres": "FOLDEX_TEST_POSTGRES_URL", "kafka": "FOLDEX_TEST_KAFKA"}
+OWN_SERVERS = {
+    "postgres": "FOLDEX_TEST_POSTGRES_URL",
+    "kafka": "FOLDEX_TEST_KAFKA",
+    "ethereum": "FOLDEX_TEST_ETHEREUM",
+}
 NAMES = tuple(OWN_SERVERS)
-DEFAULT_PORTS = {"postgres": 5432, "kafka": 9092}
+DEFAULT_PORTS = {"postgres": 5432, "kafka": 9092, "ethereum": 8545}
+SERVERS: dict[str, Callable[[Clone], "Server"]] = {
+    "postgres": Postgres,
+    "kafka": Kafka,
+    "ethereum": Anvil,
+}
 
 
 class Server(Protocol):
@@ -133,7 +143,7 @@ def _each(clone: Clone, names: Sequence[str], action: Callable[[Server], None]) 
 
 
 def _server(clone: Clone, name: str) -> Server:
-    return Postgres(clone) if name == "postgres" else Kafka(clone)
+    return SERVERS[name](clone)
 
 
 def _status(server: Server) -> dict[str, str | int | None]:

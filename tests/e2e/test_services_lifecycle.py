@@ -10,11 +10,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
-from deploy.services import control, kafka, postgres, software
+from deploy.services import anvil, control, kafka, postgres, software
+from deploy.services.anvil import Anvil
 from deploy.services.clone import Clone
 from deploy.services.kafka import Kafka
 from deploy.services.postgres import Postgres
@@ -22,7 +25,10 @@ from deploy.services.process import ServiceError, is_running
 from deploy.services.software import locked
 
 pytestmark = pytest.mark.skipif(
-    not all((software.cache() / name).is_dir() for name in (postgres.SOFTWARE, kafka.SOFTWARE)),
+    not all(
+        (software.cache() / name).is_dir()
+        for name in (postgres.SOFTWARE, kafka.SOFTWARE, anvil.SOFTWARE)
+    ),
     reason="needs the servers' programs: run `make services`",
 )
 
@@ -100,6 +106,17 @@ def test_kafka_starts_again_on_its_port_and_data_after_it_was_killed(clone: Clon
     assert _log(Kafka(clone)).count(kafka.STARTED) == 2
 
 
+def test_the_ethereum_node_keeps_its_chain_when_it_stops(clone: Clone) -> None:
+    url = control.start(clone, ["ethereum"])["ethereum"]
+    assert Anvil(clone).pid() is not None
+    _ask(url, "anvil_mine", "0x3")
+    tip = _ask(url, "eth_getBlockByNumber", "latest", False)["hash"]
+    control.stop(clone, ["ethereum"])
+    assert Anvil(clone).pid() is None
+    assert control.start(clone, ["ethereum"])["ethereum"] == url
+    assert _ask(url, "eth_getBlockByNumber", "0x3", False)["hash"] == tip
+
+
 def test_a_server_that_cannot_start_says_why(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(postgres.SETTINGS, "max_connections", "-1")
     with pytest.raises(ServiceError) as failure:
@@ -148,12 +165,17 @@ def test_the_command_line_shows_what_runs() -> None:
         text=True,
         check=False,
     )
-    assert set(json.loads(shown.stdout)) == {"postgres", "kafka"}
+    assert set(json.loads(shown.stdout)) == {"postgres", "kafka", "ethereum"}
 
 
 def _facts(url: str) -> list[tuple[int]]:
     with psycopg.connect(url) as database:
         return database.execute("SELECT fact FROM facts").fetchall()
+
+
+def _ask(url: str, method: str, *parameters: object) -> Any:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    return httpx.post(url, json=body).json()["result"]
 
 
 def _log(server: Postgres | Kafka) -> str:
