@@ -145,8 +145,8 @@ class KafkaFeed:
             events += found
         assert self._fold is not None
         with db.transaction():
-            # First, as folding reads what it needs to know of a market: it must be of this place.
-            # In the same order in every worker, so that two never wait for each other.
+            # First of all: what the fold reads of a market is then as this worker left it. In the
+            # same order in every worker, so that two never wait for each other.
             for partition in sorted(moved):
                 kafka_offsets.move(db, partition, self._reached[partition], moved[partition])
             self._fold.fold(events)

@@ -251,6 +251,22 @@ def test_workers_that_all_believe_a_partition_is_theirs_fold_each_event_once(
     assert [feed.failed for feed in feeds] == [None] * 3
 
 
+def test_a_worker_that_comes_late_to_a_batch_begins_again_from_what_another_wrote(
+    each_world: World,
+) -> None:
+    world = each_world
+    first, late = world.feed("one"), world.feed("two")
+    for feed in (first, late):
+        fold_until(feed, lambda feed=feed: len(feed.reached) == 4)  # type: ignore[misc]
+    world.go_on()
+    end = world.day.log.head.position
+    fold_until(first, lambda: world.is_complete)
+
+    fold_until(late, lambda: set(late.reached.values()) == {end})
+
+    world.require_exact()
+
+
 Header = tuple[str, bytes]
 EVENT = MarketResumed(1_700_000_000_000, "A-B")
 
