@@ -1,0 +1,143 @@
+"""Whatever crashes, gets lost or is reorganised: books equal the chain, each withdrawal once."""
+
+import os
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from tests.custody.world import ACCOUNTS, COIN, RICH, TOKEN, UNIT, WEI, World, status
+from wallet.ports import ExchangeRefused
+
+ROUNDS = 150
+SHORT_SEEDS = 8
+SOAK_WITHDRAWALS, SOAK_REORGANISATIONS, SOAK_CRASHES = 1_000, 200, 1_000
+REORGANISATION_MAX = 5
+
+
+@dataclass
+class Counts:
+    """What happened in some runs."""
+
+    withdrawals: int = 0
+    completed: int = 0
+    reversals: int = 0
+    reorganisations: int = 0
+    wipes: int = 0
+    crashes: int = 0
+    lost: int = 0
+
+    def add(self, other: "Counts") -> None:
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
+
+def play(world: World, counts: Counts) -> None:
+    """Do one thing that may happen, by chance; then let the process work a little."""
+    random, chance = world.random, world.random.random()
+    if chance < 0.25:
+        amount = random.choice((WEI // 1_000, WEI + 7, 3 * WEI, 60 * WEI))
+        world.deposit(random.choice(ACCOUNTS), amount)
+    elif chance < 0.35:
+        world.deposit(random.choice(ACCOUNTS), random.choice((50, 9_999, 10**6)), TOKEN)
+    elif chance < 0.6:
+        withdraw(world, counts)
+    elif chance < 0.68:
+        counts.reorganisations += 1
+        world.chain.reorganise(random.randint(1, REORGANISATION_MAX), drop=random.choice((0, 0.4)))
+    elif chance < 0.72:
+        counts.wipes += 1
+        world.chain.wipe_pool()
+    elif chance < 0.75:
+        world.chain.price = random.choice((1, 2, 5, 20))
+    world.chaos.on = True
+    for _ in range(random.randint(0, 3)):
+        world.step()
+    world.chaos.on = False
+    if random.random() < 0.8:
+        world.chain.mine(leave=0.2)
+
+
+def withdraw(world: World, counts: Counts) -> None:
+    """Withdraw something that an account has; nothing when it has nothing or is in debt."""
+    account = world.random.choice(ACCOUNTS)
+    asset, units = world.random.choice(((COIN, WEI // UNIT // 2), ("TOK", 90_000)))
+    try:
+        world.withdraw(account, units, asset)
+    except ExchangeRefused as refusal:
+        if refusal.code not in ("insufficient_funds", "account_in_debt"):
+            raise
+        return
+    counts.withdrawals += 1
+
+
+def check_the_end(world: World) -> None:
+    """Every withdrawal is paid or refunded, never both; every deposit that is left is credited."""
+    ledger = world.exchange.ledger
+    for number, withdrawal in ledger.withdrawals.items():
+        token = TOKEN if withdrawal.asset == "TOK" else ""
+        paid = world.paid(withdrawal.address, token)
+        assert (withdrawal.status, paid) in (("completed", 1), ("failed", 0)), f"{number}: {paid}"
+    on_chain = {tx.txid for block in world.chain.blocks for tx in block.txs}
+    standing = [tx for tx in world.deposits if tx.txid in on_chain]
+    credited = {
+        deposit.deposit_id.split(":")[2]: deposit
+        for key, deposit in ledger.deposits.items()
+        if key not in ledger.reversals
+    }
+    assert credited.keys() <= {tx.txid for tx in standing}
+    for tx in standing:
+        if tx.txid in credited:
+            expected = tx.amount * 100 if tx.token else tx.amount // UNIT
+            assert credited[tx.txid].amount == expected
+        else:
+            assert tx.amount < (100 if tx.token else WEI // 100), f"{tx} was not credited"
+    assert world.reconcile().differences == []
+
+
+def run(seed: int, rounds: int = ROUNDS) -> Counts:
+    """Play some rounds drawn from a seed, then let everything come to rest and compare."""
+    world = World(seed)
+    counts = Counts()
+    try:
+        for _ in range(rounds):
+            play(world, counts)
+        for _ in range(3):
+            world.chain.send(RICH, world.keys.hot, 500 * WEI)
+            world.chain.send(RICH, world.keys.hot, 10**9, TOKEN)
+            world.settle()
+        check_the_end(world)
+    except Exception as failure:
+        raise AssertionError(f"seed {seed}: {failure!r}") from failure
+    counts.completed = sum(
+        status(world, number) == "completed" for number in world.exchange.ledger.withdrawals
+    )
+    counts.reversals = len(world.exchange.ledger.reversals)
+    counts.crashes, counts.lost = world.chaos.crashes, world.chaos.lost
+    return counts
+
+
+def test_books_equal_the_chain_and_each_withdrawal_is_paid_once() -> None:
+    total = Counts()
+    for seed in range(SHORT_SEEDS):
+        total.add(run(seed))
+    assert total.completed >= 50
+    assert total.reorganisations >= 30
+    assert total.reversals >= 10
+    assert total.crashes >= 50
+    assert total.lost >= 50
+
+
+@pytest.mark.soak
+def test_books_equal_the_chain_for_a_thousand_withdrawals_and_crashes() -> None:
+    first = int(os.environ.get("FOLDEX_SEED", str(time.time_ns() % 1_000_000_000)))
+    print(f"\nfirst seed {first} (repeat with FOLDEX_SEED={first})", flush=True)
+    total, seed = Counts(), first
+    while (
+        total.completed < SOAK_WITHDRAWALS
+        or total.reorganisations < SOAK_REORGANISATIONS
+        or total.crashes < SOAK_CRASHES
+    ):
+        total.add(run(seed))
+        seed += 1
+    print(f"{seed - first} runs: {total}", flush=True)

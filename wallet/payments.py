@@ -1,0 +1,252 @@
+"""Makes payments: slot, signature, record, broadcast, confirmations; replaces what is stuck.
+
+A signed transaction is recorded before it is broadcast, so that broadcasting can be repeated after
+any crash. What a node answers is a hint; what became of a payment is asked of the chain.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from wallet.book import Book
+from wallet.chain import Chain
+from wallet.errors import (
+    ApprovalRequired,
+    BadRequest,
+    FeeAboveCap,
+    InsufficientHotFunds,
+    KeyUsedElsewhere,
+    LimitExceeded,
+    NonceConflict,
+    PolicyDenied,
+    WalletError,
+    WillFail,
+)
+from wallet.policy import Policy
+from wallet.ports import Signed, Signer
+from wallet.records.owner import Owner
+from wallet.records.payment import Payment
+from wallet.types import (
+    Address,
+    BroadcastHint,
+    InPool,
+    Intent,
+    IntentKind,
+    Mined,
+    Slot,
+    SlotTaken,
+    TokenId,
+    Unsigned,
+)
+
+Approvals = Callable[[Intent], Sequence[str]]
+"""The officers' signatures over an intent."""
+
+DENIALS = (PolicyDenied, ApprovalRequired, LimitExceeded, NonceConflict)
+
+_log = logging.getLogger(__name__)
+
+
+class Payments:
+    """Everything that our addresses of one chain send."""
+
+    def __init__(
+        self, *, chain: Chain, book: Book, policy: Policy, signer: Signer, approvals: Approvals
+    ) -> None:
+        self._chain = chain
+        self._book = book
+        self._policy = policy
+        self._signer = signer
+        self._approvals = approvals
+        self._waiting: Counter[tuple[Address, TokenId | None]] = Counter()
+        self._in_flight: Counter[Address] = Counter()
+
+    def advance(self) -> bool:
+        """Take each payment as far as it goes now; return whether anything was recorded.
+
+        Raises: KeyUsedElsewhere: someone else signs with our key, and the chain is paused.
+        NodeUnavailable, SignerUnavailable …: try again later.
+        """
+        before = self._book.position
+        self._waiting.clear()
+        self._in_flight.clear()
+        for owner_id in list(self._book.owners.values()):
+            self._keep_slots_used(self._book.get(Owner, owner_id))
+        for payment_id in list(self._book.open_payments):
+            self._advance(self._book.get(Payment, payment_id))
+        return self._book.position > before
+
+    def _advance(self, payment: Payment) -> None:
+        if payment.status == "signed":
+            self._look(payment)
+        elif payment.status == "slotted":
+            self._count_waiting(payment)
+            if not self._book.chain_record.paused:
+                self._sign(payment)
+        elif not self._book.chain_record.paused:
+            self._prepare(payment)
+
+    def _keep_slots_used(self, owner: Owner) -> None:
+        """Use up again what a deep reorganisation un-mined after its end: later slots wait for it.
+
+        A payment that had been made is broadcast again. One that had failed was paid back, so its
+        slot is released: the second time it might succeed.
+        """
+        used = self._chain.slots_used(owner.address)
+        if used > owner.next_slot:
+            self._alarm(f"slot {owner.next_slot} of {owner.address} was used by someone else")
+        for number in range(used, owner.next_slot):
+            payment_id = self._book.payment_by_slot[owner.address, str(number)]
+            payment = self._book.get(Payment, payment_id)
+            if payment.final is not None:
+                _log.warning("%s is not on the chain any more", payment.intent.id)
+                self._make_again(payment, payment.final)
+
+    def _make_again(self, payment: Payment, final: Payment.Ended) -> None:
+        if final.paid:
+            for attempt in payment.attempts:
+                if attempt.txid == final.txid:
+                    self._chain.broadcast(attempt.raw)
+        elif payment.signed[-1].release:
+            self._broadcast(payment)
+        else:
+            self._sign(payment, release=True)
+
+    def _alarm(self, reason: str) -> None:
+        record = self._book.copy(self._book.chain_record)
+        if not record.paused:
+            record.pause(reason)
+            self._book.save(record)
+        raise KeyUsedElsewhere(reason)
+
+    def _count_waiting(self, payment: Payment) -> None:
+        self._waiting[payment.owner, payment.intent.token] += payment.intent.amount
+        self._in_flight[payment.owner] += 1
+
+    def _look(self, payment: Payment) -> None:
+        """Ask the chain what became of a signed payment."""
+        outcome = self._chain.outcome(payment.attempts)
+        if isinstance(outcome, Mined):
+            self._in_flight[payment.owner] += 1
+            self._end(payment, outcome)
+            return
+        self._count_waiting(payment)
+        if isinstance(outcome, SlotTaken):
+            depth = self._chain.confirmations(outcome.at)
+            if depth is not None and depth >= self._policy.payment_confirmations:
+                self._alarm(f"the slot of {payment.intent.id} was used by someone else")
+            return
+        waits = isinstance(outcome, InPool)
+        if waits or self._broadcast(payment) is BroadcastHint.UNDERPRICED:
+            self._replace_if_stuck(payment)
+
+    def _broadcast(self, payment: Payment) -> BroadcastHint:
+        return self._chain.broadcast(payment.attempts[-1].raw)
+
+    def _end(self, payment: Payment, mined: Mined) -> None:
+        depth = self._chain.confirmations(mined.block)
+        if depth is None or depth < self._policy.payment_confirmations:
+            return
+        ended = self._book.copy(payment)
+        ended.end(mined)
+        self._book.save(ended)
+
+    def _replace_if_stuck(self, payment: Payment) -> None:
+        record = self._book.chain_record
+        waited = record.tip.height - payment.signed[-1].height
+        asked = payment.releasing and not payment.signed[-1].release
+        if not record.paused and (asked or waited >= self._policy.replace_after):
+            self._sign(payment)
+
+    def _prepare(self, payment: Payment) -> None:
+        """Give a payment its slot, once it is sure that it can be made."""
+        owner = self._owner(payment.owner)
+        if self._in_flight[payment.owner] >= self._policy.in_flight_max:
+            return
+        slot = Slot.numbered(owner.chain, owner.address, owner.next_slot)
+        try:
+            unsigned = self._build(payment.intent, slot, payment)
+        except (FeeAboveCap, InsufficientHotFunds) as error:
+            _log.info("%s waits: %s", payment.intent.id, error)
+            return
+        except (WillFail, BadRequest) as error:
+            given_up = self._book.copy(payment)
+            given_up.give_up(f"{error.code}: {error}"[:256])
+            self._book.save(given_up)
+            return
+        if not self._is_covered(payment, unsigned):
+            return
+        slotted = self._book.copy(payment)
+        slotted.give_slot(owner.give_slot(payment.intent.id).anchor)
+        self._book.save(owner, slotted)
+        self._count_waiting(slotted)
+        self._sign(self._book.get(Payment, payment.id))
+
+    def _owner(self, address: Address) -> Owner:
+        """Return the sender's record to decide on; it begins with what the chain says once."""
+        known = self._book.owner(address)
+        if known is not None:
+            return self._book.copy(known)
+        return Owner.open(self._chain.id, address, self._chain.slots_used(address))
+
+    def _is_covered(self, payment: Payment, unsigned: Unsigned) -> bool:
+        """Whether the sender has enough, besides what already waits to leave."""
+        intent = payment.intent
+        coin = self._chain.balances([payment.owner], None)[payment.owner]
+        needed = unsigned.fee_max + (intent.amount if intent.token is None else 0)
+        if coin - self._waiting[payment.owner, None] < needed:
+            return False
+        if intent.token is None:
+            return True
+        held = self._chain.balances([payment.owner], intent.token)[payment.owner]
+        return held - self._waiting[payment.owner, intent.token] >= intent.amount
+
+    def _build(self, intent: Intent, slot: Slot, payment: Payment) -> Unsigned:
+        fee = self._chain.estimate_fee(self._policy.fee)
+        return self._chain.build(intent, slot, fee, payment.attempts)
+
+    def _sign(self, payment: Payment, *, release: bool = False) -> None:
+        """Build, have signed, record, broadcast: in this order, whatever happens between."""
+        release = release or bool(payment.releasing)
+        intent = _release_of(payment.intent) if release else payment.intent
+        try:
+            unsigned = self._build(intent, payment.slot, payment)
+            index = self._book.index_of.get(payment.owner)
+            signed = self._signer.sign(intent, unsigned, self._approvals(intent), index)
+        except (WillFail, *DENIALS) as error:
+            self._denied(payment, error)
+            return
+        except (FeeAboveCap, InsufficientHotFunds) as error:
+            _log.warning("%s waits: %s", payment.intent.id, error)
+            return
+        self._check_signed(intent, payment.slot, signed)
+        attempt = self._book.copy(payment)
+        height = self._book.chain_record.tip.height
+        attempt.sign(signed.txid, signed.raw, height, release=release)
+        self._book.save(attempt)
+        self._chain.broadcast(signed.raw)
+
+    def _denied(self, payment: Payment, error: WalletError) -> None:
+        """Nothing was signed: give up the payment, but its slot must be used up all the same."""
+        _log.warning("%s was not signed: %s %s", payment.intent.id, error.code, error)
+        if payment.signed or payment.releasing:
+            return
+        released = self._book.copy(payment)
+        released.ask_release(f"{error.code}: {error}"[:256])
+        self._book.save(released)
+
+    def _check_signed(self, intent: Intent, slot: Slot, signed: Signed) -> None:
+        """What came back must be what was asked for: the signer is not trusted blindly either."""
+        decoded = self._chain.parse(signed.raw)
+        if (decoded.sender, decoded.anchor, decoded.txid) != (slot.owner, slot.anchor, signed.txid):
+            raise BadRequest(f"the signer signed something else than {intent.id}")
+        if intent.is_payment and (decoded.to, decoded.token, decoded.amount) != (
+            intent.to,
+            intent.token,
+            intent.amount,
+        ):
+            raise BadRequest(f"the signer signed another payment than {intent.id}")
+
+
+def _release_of(intent: Intent) -> Intent:
+    return Intent(id=intent.id, kind=IntentKind.RELEASE, chain=intent.chain)

@@ -1,0 +1,76 @@
+"""How careful custody is: confirmations, fees, and how much is kept in the hot wallet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from wallet.types import FeePolicy
+
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmationRule:
+    """From this amount on (base units), a deposit of the asset waits for so many blocks.
+
+    confirmations: 1 is the block it is in.
+    """
+
+    asset: str = ANY
+    at_least: int = 0
+    confirmations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """What the hot wallet holds of an asset, in base units.
+
+    Above high, down to target goes to cold; below low, up to target is asked for from cold.
+    sweep_from: the least that is collected from a deposit address.
+    """
+
+    low: int
+    target: int
+    high: int
+    sweep_from: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when the limits are not in order."""
+        if not 0 <= self.low <= self.target <= self.high or self.sweep_from <= 0:
+            raise ValueError(f"not in order: {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """rules: the first that matches holds; one that matches anything must be the last.
+
+    payment_confirmations: how deep a payment is when its end is believed. reorg_max: how many
+    blocks can be disconnected; more stops everything. replace_after: blocks that an attempt waits
+    before one with a higher fee takes its place. in_flight_max: payments of one sender that wait
+    for their end. top_up_gas: units of gas that a token's sweep needs.
+    """
+
+    rules: Sequence[ConfirmationRule]
+    fee: FeePolicy
+    bands: dict[str, Band] = field(default_factory=dict)
+    payment_confirmations: int = 12
+    reorg_max: int = 256
+    replace_after: int = 3
+    in_flight_max: int = 16
+    blocks_per_step: int = 500
+    pause_on_reversal: bool = True
+    top_up_gas: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when some deposit would match no rule."""
+        last = self.rules[-1] if self.rules else None
+        if last is None or last.asset != ANY or last.at_least:
+            raise ValueError("the last rule must match every deposit")
+        if any(rule.confirmations < 1 for rule in self.rules):
+            raise ValueError("a deposit needs one confirmation at least")
+
+    def confirmations(self, asset: str, amount: int) -> int:
+        """Return how many blocks a deposit waits for."""
+        for rule in self.rules:
+            if rule.asset in (ANY, asset) and amount >= rule.at_least:
+                return rule.confirmations
+        raise AssertionError("the last rule matches everything")

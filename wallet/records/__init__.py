@@ -1,0 +1,1 @@
+"""What does custody remember? Aggregates of the `eventsourcing` library, one file each."""

@@ -1,0 +1,158 @@
+"""What we know of a chain: the block we followed it to, and whether it is paused."""
+
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from eventsourcing.domain import Aggregate
+
+from wallet.types import BlockHash, BlockRef, ChainId
+
+
+def chain_record_id(chain: ChainId) -> UUID:
+    """Return the id of a chain's record: there is one."""
+    return uuid5(NAMESPACE_URL, f"foldex:chain:{chain}")
+
+
+class ChainRecord(Aggregate):
+    """genesis: of the chain we keep books of. tip: the last block followed. paused: why, or empty.
+
+    followed: the position of the exchange's log up to which withdrawals were taken over. refills:
+    what was asked for from cold and has not come yet, by asset, in base units.
+    """
+
+    TOPIC = "chain"
+
+    class Created(Aggregate.Created):
+        TOPIC = "chain_opened.v1"
+        chain: str
+        genesis: str
+        height: int
+        hash: str
+        parent: str
+
+    class Connected(Aggregate.Event):
+        """Blocks were followed, up to the tip given.
+
+        blocks: `[height, hash, parent, effects]`, the oldest first, as far as they may still be
+        disconnected. settled: the effects of those before. An effect is `[address, token or empty
+        for the chain's own coin, change in base units]`.
+        """
+
+        TOPIC = "blocks_connected.v1"
+        blocks: list[Any]
+        settled: list[Any]
+        height: int
+        hash: str
+        parent: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.tip = _ref(self.height, self.hash, self.parent)
+
+    class Disconnected(Aggregate.Event):
+        """The tip is gone from the chain; the block given, its parent, is the tip again."""
+
+        TOPIC = "block_disconnected.v1"
+        gone: str
+        height: int
+        hash: str
+        parent: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.tip = _ref(self.height, self.hash, self.parent)
+
+    class Paused(Aggregate.Event):
+        TOPIC = "chain_paused.v1"
+        reason: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.paused = self.reason
+
+    class Resumed(Aggregate.Event):
+        TOPIC = "chain_resumed.v1"
+        resumed_by: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.paused = ""
+
+    class Followed(Aggregate.Event):
+        TOPIC = "exchange_followed.v1"
+        position: int
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.followed = self.position
+
+    class RefillRequested(Aggregate.Event):
+        TOPIC = "refill_requested.v1"
+        asset: str
+        amount: int
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.refills[self.asset] = self.amount
+
+    class RefillArrived(Aggregate.Event):
+        TOPIC = "refill_arrived.v1"
+        asset: str
+
+        def apply(self, aggregate: Any) -> None:
+            del aggregate.refills[self.asset]
+
+    def __init__(self, chain: str, genesis: str, height: int, hash: str, parent: str) -> None:
+        self.chain = ChainId(chain)
+        self.genesis = BlockHash(genesis)
+        self.tip = _ref(height, hash, parent)
+        self.paused = ""
+        self.followed = 0
+        self.refills: dict[str, int] = {}
+
+    @classmethod
+    def open(cls, chain: ChainId, genesis: BlockHash, start: BlockRef) -> "ChainRecord":
+        """Return the record of a chain that is followed from the block after `start`."""
+        return cls._create(
+            cls.Created,
+            id=chain_record_id(chain),
+            chain=chain,
+            genesis=genesis,
+            height=start.height,
+            hash=start.hash,
+            parent=start.parent,
+        )
+
+    def connect(self, tip: BlockRef, blocks: list[Any], settled: list[Any]) -> None:
+        """Record blocks that were followed, up to a new tip."""
+        self.trigger_event(
+            self.Connected, blocks=blocks, settled=settled, height=tip.height, hash=tip.hash,
+            parent=tip.parent,
+        )  # fmt: skip
+
+    def disconnect(self, parent: BlockRef) -> None:
+        """Record that the tip is gone and its parent is the tip."""
+        self.trigger_event(
+            self.Disconnected, gone=self.tip.hash, height=parent.height, hash=parent.hash,
+            parent=parent.parent,
+        )  # fmt: skip
+
+    def pause(self, reason: str) -> None:
+        """Stop crediting and paying. Paused already: the first reason stays."""
+        if not self.paused:
+            self.trigger_event(self.Paused, reason=reason)
+
+    def resume(self, resumed_by: str) -> None:
+        """Go on crediting and paying."""
+        if self.paused:
+            self.trigger_event(self.Resumed, resumed_by=resumed_by)
+
+    def follow(self, position: int) -> None:
+        """Record how far the exchange's log was read."""
+        self.trigger_event(self.Followed, position=position)
+
+    def request_refill(self, asset: str, amount: int) -> None:
+        """Ask for coins from cold."""
+        self.trigger_event(self.RefillRequested, asset=asset, amount=amount)
+
+    def refill_arrived(self, asset: str) -> None:
+        """Record that the hot wallet is full enough again."""
+        self.trigger_event(self.RefillArrived, asset=asset)
+
+
+def _ref(height: int, block_hash: str, parent: str) -> BlockRef:
+    return BlockRef(height=height, hash=BlockHash(block_hash), parent=BlockHash(parent))

@@ -1,0 +1,245 @@
+"""A payment: one transaction of ours, whatever for, from its plan to its end.
+
+    planned -> slotted      it has the slot that all its attempts share
+    slotted -> signed       an attempt is recorded; only then it is broadcast, as often as needed
+    signed  -> paid         one attempt is deep enough, and it did what it should
+    signed  -> failed       deep enough, but it failed, or the slot was released
+    planned -> failed       it cannot be made; nothing was ever signed
+
+Only an end that is deep enough, or that nothing was signed for, may give money back.
+"""
+
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from eventsourcing.domain import Aggregate
+
+from wallet.types import (
+    Address,
+    Attempt,
+    ChainId,
+    Intent,
+    IntentId,
+    IntentKind,
+    Mined,
+    Slot,
+    TokenId,
+    TxId,
+)
+
+Status = Literal["planned", "slotted", "signed", "paid", "failed"]
+
+
+def payment_record_id(intent: IntentId) -> UUID:
+    """Return the id of a payment's record."""
+    return uuid5(NAMESPACE_URL, f"foldex:payment:{intent}")
+
+
+class Payment(Aggregate):
+    """asset: what it pays, of the ledger. withdrawal_id: 0 when it is none. told: the exchange.
+
+    releasing: why the slot is being released instead; empty when it is not. final: how it ended.
+    """
+
+    TOPIC = "payment"
+
+    class Created(Aggregate.Created):
+        TOPIC = "payment_planned.v1"
+        intent_id: str
+        kind: str
+        chain: str
+        owner: str
+        to: str
+        tag: int
+        token: str
+        amount: int
+        data: str
+        asset: str
+        withdrawal_id: int
+
+    class SlotGiven(Aggregate.Event):
+        TOPIC = "payment_slot_given.v1"
+        anchor: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.anchor, aggregate.status = self.anchor, "slotted"
+
+    class Signed(Aggregate.Event):
+        """An attempt to be broadcast. height: of the tip then. release: it pays nobody."""
+
+        TOPIC = "payment_signed.v1"
+        txid: str
+        raw: str
+        height: int
+        release: bool
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.signed.append(self)
+            if aggregate.final is None:
+                aggregate.status = "signed"
+
+    class ReleaseAsked(Aggregate.Event):
+        """The payment shall not be made: its slot is used up by a transaction that pays nobody."""
+
+        TOPIC = "payment_release_asked.v1"
+        reason: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.releasing = self.reason
+
+    class Ended(Aggregate.Event):
+        """An attempt is deep enough. moved: to the payee. fee: of the chain, base units."""
+
+        TOPIC = "payment_ended.v1"
+        txid: str
+        height: int
+        hash: str
+        paid: bool
+        moved: int
+        fee: int
+        contract: str
+        reason: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.final = self
+            aggregate.status = "paid" if self.paid else "failed"
+
+    class GivenUp(Aggregate.Event):
+        """Nothing was signed for it and nothing will be."""
+
+        TOPIC = "payment_given_up.v1"
+        reason: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.status, aggregate.reason = "failed", self.reason
+
+    class Told(Aggregate.Event):
+        """The exchange knows how its withdrawal ended."""
+
+        TOPIC = "payment_told.v1"
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.told = True
+
+    def __init__(
+        self,
+        *,
+        intent_id: str,
+        kind: str,
+        chain: str,
+        owner: str,
+        to: str,
+        tag: int,
+        token: str,
+        amount: int,
+        data: str,
+        asset: str,
+        withdrawal_id: int,
+    ) -> None:
+        self.intent = Intent(
+            id=IntentId(intent_id),
+            kind=IntentKind(kind),
+            chain=ChainId(chain),
+            to=Address(to) if to else None,
+            tag=tag if tag >= 0 else None,
+            token=TokenId(token) if token else None,
+            amount=amount,
+            data=bytes.fromhex(data),
+        )
+        self.owner = Address(owner)
+        self.asset = asset
+        self.withdrawal_id = withdrawal_id
+        self.status: Status = "planned"
+        self.anchor = ""
+        self.signed: list[Payment.Signed] = []
+        self.releasing = ""
+        self.final: Payment.Ended | None = None
+        self.reason = ""
+        self.told = False
+
+    @property
+    def slot(self) -> Slot:
+        """The slot of all its attempts."""
+        return Slot(chain=self.intent.chain, owner=self.owner, anchor=self.anchor)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """What was signed, the newest last; any of it may be mined."""
+        return [
+            Attempt(
+                intent_id=self.intent.id,
+                slot=self.slot,
+                txid=TxId(each.txid),
+                raw=bytes.fromhex(each.raw),
+            )
+            for each in self.signed
+        ]
+
+    @property
+    def failure(self) -> str:
+        """Why it failed."""
+        return self.reason or (self.final.reason if self.final else "")
+
+    def is_release(self, txid: str) -> bool:
+        """Return whether an attempt pays nobody."""
+        return any(each.txid == txid and each.release for each in self.signed)
+
+    @classmethod
+    def plan(
+        cls, intent: Intent, owner: Address, *, asset: str, withdrawal_id: int = 0
+    ) -> "Payment":
+        """Return the record of a transaction to be made by `owner`."""
+        return cls._create(
+            cls.Created,
+            id=payment_record_id(intent.id),
+            intent_id=intent.id,
+            kind=intent.kind.value,
+            chain=intent.chain,
+            owner=owner,
+            to=intent.to or "",
+            tag=-1 if intent.tag is None else intent.tag,
+            token=intent.token or "",
+            amount=intent.amount,
+            data=intent.data.hex(),
+            asset=asset,
+            withdrawal_id=withdrawal_id,
+        )
+
+    def give_slot(self, anchor: str) -> None:
+        """Record the slot."""
+        self.trigger_event(self.SlotGiven, anchor=anchor)
+
+    def sign(self, txid: TxId, raw: bytes, height: int, *, release: bool) -> None:
+        """Record a signed attempt, before it is broadcast."""
+        self.trigger_event(self.Signed, txid=txid, raw=raw.hex(), height=height, release=release)
+
+    def ask_release(self, reason: str) -> None:
+        """Decide that the slot is to be used up by a transaction that pays nobody."""
+        if not self.releasing:
+            self.trigger_event(self.ReleaseAsked, reason=reason)
+
+    def end(self, mined: Mined) -> None:
+        """Record how it ended, once that is deep enough."""
+        released = self.is_release(mined.txid)
+        reason = self.releasing if released else "" if mined.ok else "the transaction failed"
+        self.trigger_event(
+            self.Ended,
+            txid=mined.txid,
+            height=mined.block.height,
+            hash=mined.block.hash,
+            paid=mined.ok and not released,
+            moved=mined.moved,
+            fee=mined.fee,
+            contract=mined.contract or "",
+            reason=reason,
+        )
+
+    def give_up(self, reason: str) -> None:
+        """Record that it cannot be made; only while nothing was signed."""
+        if self.signed or self.anchor:
+            raise ValueError("a payment with a slot ends on chain only")
+        self.trigger_event(self.GivenUp, reason=reason)
+
+    def tell(self) -> None:
+        """Record that the exchange knows."""
+        self.trigger_event(self.Told)

@@ -1,0 +1,131 @@
+"""One chain's custody: follow, settle, pay, sweep, in this order, again and again."""
+
+import logging
+from threading import Event
+
+from wallet.addresses import Addresses
+from wallet.book import Book
+from wallet.chain import Chain
+from wallet.coins import Coins
+from wallet.deposits import Deposits
+from wallet.errors import KeyUsedElsewhere, WalletError
+from wallet.payments import Payments
+from wallet.policy import Policy
+from wallet.ports import Exchange, ExchangeUnavailable, Keys, Signer
+from wallet.records.review import Review, review_id
+from wallet.scanner import Progress, Scanner
+from wallet.store import Books
+from wallet.sweeper import Sweeper
+from wallet.types import Intent, Token, WatchSet
+from wallet.withdrawals import Withdrawals
+
+RETRY_S = 1.0
+"""How long to wait after a failure that may pass."""
+POLL_S = 0.2
+"""How often the exchange's log is looked at when the chain is quiet."""
+
+_log = logging.getLogger(__name__)
+
+
+class Custody:
+    """The parts of one chain, wired; `step` for tests and the loop alike."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        books: Books,
+        coins: Coins,
+        policy: Policy,
+        keys: Keys,
+        signer: Signer,
+        exchange: Exchange,
+    ) -> None:
+        self.chain = chain
+        self.coins = coins
+        self.policy = policy
+        self.keys = keys
+        self.book = book = Book(chain.id, books, keep_blocks=policy.reorg_max)
+        self.watch = WatchSet([keys.hot, keys.cold])
+        self.addresses = Addresses(chain=chain.id, book=book, keys=keys)
+        self.scanner = Scanner(chain=chain, book=book, coins=coins, policy=policy, watch=self.watch)
+        self.deposits = Deposits(book=book, coins=coins, policy=policy, exchange=exchange)
+        self.withdrawals = Withdrawals(
+            chain=chain, book=book, coins=coins, keys=keys, exchange=exchange
+        )
+        self.payments = Payments(
+            chain=chain, book=book, policy=policy, signer=signer, approvals=self.approvals
+        )
+        self.sweeper = Sweeper(chain=chain, book=book, coins=coins, policy=policy, keys=keys)
+
+    def open(self, start_height: int | None = None) -> None:
+        """Read the books and check that they fit the chain and the keys.
+
+        start_height: of the last block that is not looked at when the books are new; None: the tip.
+        Raises: WrongChain, NodeUnavailable.
+        """
+        self.book.catch_up()
+        for coin in self.coins:
+            if coin.token is not None:
+                self.watch.add_token(Token(id=coin.token, credit=coin.credit))
+        self.addresses.open()
+        self.scanner.open(start_height)
+
+    def step(self, progress: Progress | None = None) -> bool:
+        """Do everything that can be done now; return whether anything was.
+
+        Raises: WalletError, ExchangeUnavailable: what was done so far is kept.
+        """
+        acted = self.scanner.follow(progress)
+        acted = self.deposits.settle() or acted
+        acted = self.withdrawals.take_over() or acted
+        acted = self.payments.advance() or acted
+        acted = self.withdrawals.tell() or acted
+        return self.sweeper.plan() or acted
+
+    def run(self, stop: Event) -> None:
+        """Step until told to stop. What may pass is tried again; what may not, ends it.
+
+        Raises: WalletError: that is not retryable, but for a pause, which an operator ends.
+        """
+        with self.chain.heads() as heads:
+            while not stop.is_set():
+                try:
+                    if not self.step():
+                        heads.wait(POLL_S)
+                except (WalletError, ExchangeUnavailable) as error:
+                    self._survive(error)
+                    stop.wait(RETRY_S)
+
+    def _survive(self, error: WalletError | ExchangeUnavailable) -> None:
+        if isinstance(error, KeyUsedElsewhere):
+            _log.error("%s: %s", error.code, error)
+        elif isinstance(error, WalletError) and not error.retryable:
+            raise error
+        else:
+            _log.warning("trying again: %s", error)
+
+    def approvals(self, intent: Intent) -> list[str]:
+        """Return the officers' approvals of an intent, in the order of their names."""
+        review = self.book.find(Review, review_id(intent.id))
+        return [] if review is None else [text for _, text in sorted(review.approvals.items())]
+
+    def approve(self, intent: Intent, officer: str, approval: str) -> int:
+        """Record an officer's approval and return how many there are; the signer checks each."""
+        known = self.book.find(Review, review_id(intent.id))
+        review = Review.open(intent.id) if known is None else self.book.copy(known)
+        review.approve(officer, approval)
+        self.book.save(review)
+        return len(review.approvals)
+
+    def pause(self, reason: str) -> None:
+        """Stop crediting and paying; following and reversing go on."""
+        record = self.book.copy(self.book.chain_record)
+        record.pause(reason)
+        self.book.save(record)
+
+    def resume(self, resumed_by: str) -> None:
+        """Go on."""
+        record = self.book.copy(self.book.chain_record)
+        record.resume(resumed_by)
+        self.book.save(record)

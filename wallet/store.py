@@ -1,0 +1,68 @@
+"""Where custody keeps its events: an application of the `eventsourcing` library.
+
+On SQLite, PostgreSQL or in memory, chosen by the environment it is given. A save is one
+transaction, whatever it holds; two processes that save the same record at the same version cannot
+both succeed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate
+from eventsourcing.persistence import RecordConflictError
+
+from wallet.errors import WalletError
+
+FILE: Final = "wallet.sqlite"
+PAGE: Final = 500
+
+
+class RecordChanged(WalletError):
+    """Another process changed the same record; read it again and decide anew."""
+
+    code = "INTERNAL"
+    retryable = True
+
+
+class Books(Application[UUID]):
+    """Custody's own log."""
+
+    name = "wallet"
+    env: ClassVar[dict[str, str]] = {"PERSISTENCE_MODULE": "eventsourcing.popo"}
+
+    def put(self, *records: Aggregate) -> None:
+        """Save the records' new events, all or none. Raises: RecordChanged."""
+        try:
+            self.save(*records)
+        except RecordConflictError as error:
+            raise RecordChanged(str(error)) from error
+
+    def events_after(self, position: int) -> Iterator[tuple[int, Any]]:
+        """Yield every event after a position of this log, with its own position."""
+        while True:
+            page = self.recorder.select_notifications(position + 1, PAGE)
+            for notification in page:
+                position = notification.id
+                yield position, self.mapper.to_domain_event(notification)
+            if len(page) < PAGE:
+                return
+
+
+def open_memory() -> Books:
+    """Return books that live as long as the process."""
+    return Books()
+
+
+def open_sqlite(directory: Path) -> Books:
+    """Return the books in a data directory; they are made when there are none."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Books(
+        {
+            "PERSISTENCE_MODULE": "eventsourcing.sqlite",
+            "SQLITE_DBNAME": str(directory / FILE),
+            "SQLITE_LOCK_TIMEOUT": "10",
+        }
+    )
