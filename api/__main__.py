@@ -2,7 +2,7 @@
 
 import typer
 
-from api import cli_export, cli_flow, cli_keys, cli_processes, cli_serve, cli_store
+from api import cli_config, cli_export, cli_flow, cli_keys, cli_processes, cli_serve, cli_store
 from api.cli_output import EXIT_DIFFERENT, clear_errors, examples, say
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ app.command(epilog=examples("foldex verify --data data", "foldex verify --data d
 app.command(epilog=examples("foldex rebuild --data data"))(cli_store.rebuild)
 app.command(epilog=examples("foldex snapshot --data data"))(cli_store.snapshot)
 app.add_typer(cli_keys.app, name="keys")
+app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_export.app, name="export")
 
 

@@ -78,6 +78,11 @@ class EngineClient:
         return self._connection is not None and self._connection.beat.ready
 
     @property
+    def connected(self) -> bool:
+        """Whether an engine let us in, be it ready or not."""
+        return self._connection is not None
+
+    @property
     def position(self) -> int:
         """What the engine said last; 0 while there is none."""
         return 0 if self._connection is None else self._connection.beat.position

@@ -22,6 +22,11 @@ def settings_page(note: str) -> Iterator[str]:
         " lines `FOLDEX_…=…` for what the environment does not say."
     )
     yield ""
+    yield (
+        "`./foldex config show` prints what is set and where each value comes from, without"
+        " secrets; `./foldex config check` tries everything that the settings point to."
+    )
+    yield ""
     yield "| variable | default | values | says |"
     yield "|---|---|---|---|"
     for name, field in Settings.model_fields.items():
