@@ -1,13 +1,13 @@
 """Balances, and the account statement: each change of a balance with the event that caused it."""
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from domain.events import Event
 from projections.catalogue import Catalogue
-from projections.changes import RULES, Change, Rule
+from projections.changes import RULES, Rule
 from projections.database import Insert, Reading, Row, Upsert, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
@@ -25,9 +25,10 @@ _STATEMENT = Table(
     "id INTEGER, position INTEGER, time_ms INTEGER, event TEXT, account TEXT, asset TEXT,"
     " free_change AMOUNT, held_change AMOUNT, debt_change AMOUNT,"
     " free_after AMOUNT, held_after AMOUNT, debt_after AMOUNT, reference TEXT",
-    key="id",
-    indexes={"statement_by_account": "(account, asset, id)"},
+    key="account, asset, id",
 )
+_LINES_PER_EVENT: Final = 8
+"""At most: a line's id is made of its event's position, so that folding need not count lines."""
 
 
 class Balances:
@@ -41,8 +42,6 @@ class Balances:
             (account, asset): (free, held, debt)
             for account, asset, free, held, debt in db.rows("SELECT * FROM balances")
         }
-        last = db.row("SELECT max(id) FROM statement")
-        self._next_id: int = (last and last[0]) or 0
         self._changed: set[Key] = set()
         self._lines: list[Row] = []
 
@@ -56,34 +55,35 @@ class Balances:
         return [Upsert(_BALANCES, balances), Insert(_STATEMENT, lines)]
 
     def _apply(self, rule: Rule, name: str, position: int, event: Any) -> None:
-        for change in rule(self._catalogue, event):
-            if change.free or change.held or change.debt:
-                self._change(position, event.time_ms, name, change)
-
-    def _change(self, position: int, time_ms: int, name: str, change: Change) -> None:
-        account, asset, free_change, held_change, reference, debt_change = change
-        free, held, debt = self._balances.get((account, asset), (0, 0, 0))
-        free, held, debt = free + free_change, held + held_change, debt + debt_change
-        self._balances[account, asset] = free, held, debt
-        self._changed.add((account, asset))
-        self._next_id += 1
-        self._lines.append(
-            (
-                self._next_id,
-                position,
-                time_ms,
-                name,
-                account,
-                asset,
-                free_change,
-                held_change,
-                debt_change,
-                free,
-                held,
-                debt,
-                reference,
+        line_id = position * _LINES_PER_EVENT
+        for account, asset, free_change, held_change, reference, debt_change in rule(
+            self._catalogue, event
+        ):
+            if not (free_change or held_change or debt_change):
+                continue
+            key = (account, asset)
+            free, held, debt = self._balances.get(key, (0, 0, 0))
+            free, held, debt = free + free_change, held + held_change, debt + debt_change
+            self._balances[key] = free, held, debt
+            self._changed.add(key)
+            self._lines.append(
+                (
+                    line_id,
+                    position,
+                    event.time_ms,
+                    name,
+                    account,
+                    asset,
+                    free_change,
+                    held_change,
+                    debt_change,
+                    free,
+                    held,
+                    debt,
+                    reference,
+                )
             )
-        )
+            line_id += 1
 
 
 class BalanceView(msgspec.Struct, frozen=True):

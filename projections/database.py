@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from eventstore.errors import StoreLocked
 from projections.table import Table
@@ -124,6 +124,8 @@ class ViewStore(ABC):
     """Where sets of views are kept. `place`: where that is, without secrets."""
 
     place: str
+    writes_elsewhere: ClassVar[bool]
+    """Whether another process does the work of writing, so that this one may go on meanwhile."""
 
     @abstractmethod
     def current(self) -> str | None:

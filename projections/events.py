@@ -30,6 +30,7 @@ _EVENTS = Table(
 )
 
 _encode = msgspec.json.Encoder().encode
+_as_dict = msgspec.structs.asdict
 
 
 class Events:
@@ -48,10 +49,22 @@ class Events:
         return [Insert(_EVENTS, new)]
 
     def _record(self, shape: "_Shape", position: int, event: Any) -> None:
-        values = [None if name is None else getattr(event, name) for name in shape.columns]
-        data = _encode(dict(zip(shape.fields, msgspec.structs.astuple(event), strict=True)))
+        fields = _as_dict(event)
+        value = fields.get
+        market, account, other_account, order_id, other_order_id = shape.columns
         self._new.append(
-            (position, event.time_ms, stream_of(event), shape.type, *values, data.decode())
+            (
+                position,
+                event.time_ms,
+                stream_of(event),
+                shape.type,
+                value(market),
+                value(account),
+                value(other_account),
+                value(order_id),
+                value(other_order_id),
+                _encode(fields).decode(),
+            )
         )
 
 
@@ -59,8 +72,8 @@ class _Shape(msgspec.Struct, frozen=True):
     """Which fields of a kind of event go to the columns market … other_order_id."""
 
     type: str
-    fields: tuple[str, ...]
-    columns: tuple[str | None, ...]
+    columns: tuple[str, ...]
+    """Empty where the event has no such field."""
 
 
 def _shape(kind: type[Event]) -> _Shape:
@@ -72,8 +85,8 @@ def _shape(kind: type[Event]) -> _Shape:
         ("order_id", "taker_order_id"),
         ("maker_order_id",),
     )
-    columns = tuple(next((name for name in names if name in fields), None) for names in wanted)
-    return _Shape(str(kind.__struct_config__.tag), fields, columns)
+    columns = tuple(next((name for name in names if name in fields), "") for names in wanted)
+    return _Shape(str(kind.__struct_config__.tag), columns)
 
 
 class EventView(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Two at a time: a batch is written while the next one is folded."""
+"""Two at a time: a batch is written while the next one is folded, where that gains anything."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,17 +7,20 @@ from projections.view_set import Batch
 
 
 class Pipeline:
-    """Writes batches one after the other, in a thread of its own."""
+    """Writes batches one after the other; beside: in a thread of its own."""
 
-    def __init__(self, write: Callable[[Batch], None]) -> None:
+    def __init__(self, write: Callable[[Batch], None], *, beside: bool) -> None:
         self._write = write
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="views")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="views") if beside else None
         self._under_way: Future[None] | None = None
 
     def put(self, batch: Batch) -> None:
         """Begin to write a batch when the one before is written. Raises: as `drain`."""
         self.drain()
-        self._under_way = self._writer.submit(self._write, batch)
+        if self._writer is None:
+            self._write(batch)
+        else:
+            self._under_way = self._writer.submit(self._write, batch)
 
     def drain(self) -> None:
         """Wait until everything is written. Raises: what writing raised."""
@@ -27,4 +30,5 @@ class Pipeline:
 
     def close(self) -> None:
         """Wait for the writer, whatever comes of it."""
-        self._writer.shutdown(wait=True)
+        if self._writer is not None:
+            self._writer.shutdown(wait=True)

@@ -72,6 +72,8 @@ def _migrate(connection: Connection) -> None:
 class PostgresViews(ViewStore):
     """The sets of views in a database. `migrate` it first."""
 
+    writes_elsewhere = True
+
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.place = f"{parts.hostname or 'localhost'}{parts.path}"

@@ -44,7 +44,7 @@ class ProjectionRunner:
         self._store = store
         self._groups = groups
         self._views: ViewSet | None = None
-        self._pipeline = Pipeline(self._write)
+        self._pipeline = Pipeline(self._write, beside=store.writes_elsewhere)
         self._head = GENESIS
         self._stopping = threading.Event()
         self._moved = threading.Condition()
@@ -231,7 +231,7 @@ def rebuild(log: Log, store: ViewStore, progress: Progress = lambda position, la
     """
     with store.building():
         views = ViewSet.create(store)
-        pipeline = Pipeline(views.write)
+        pipeline = Pipeline(views.write, beside=store.writes_elsewhere)
         try:
             last = log.stored_head().position
             while _fold_into(pipeline, log, views):

@@ -39,6 +39,9 @@ sqlite3.register_converter("AMOUNT", int)
 class SQLiteViews(ViewStore):
     """The folder `views` in a data directory."""
 
+    # SQLite writes on the caller's core, and two threads would only fight over the interpreter.
+    writes_elsewhere = False
+
     def __init__(self, directory: Path) -> None:
         self.place = str(directory)
         self.folder = directory / "views"

@@ -19,9 +19,8 @@ _TRADES = Table(
     " quantity_lots INTEGER, quote_amount INTEGER, taker_side TEXT, maker_order_id INTEGER,"
     " taker_order_id INTEGER, maker_account TEXT, taker_account TEXT, maker_fee INTEGER,"
     " taker_fee INTEGER",
-    key="position",
+    key="market, trade_id",
     indexes={
-        "trades_by_id": "(market, trade_id)",
         "trades_by_time": "(market, time_ms)",
         "trades_by_maker": "(maker_account, position)",
         "trades_by_taker": "(taker_account, position)",

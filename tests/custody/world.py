@@ -223,8 +223,8 @@ COINS = (
 )
 POLICY = Policy(
     rules=(
-        ConfirmationRule(asset=COIN, at_least=50 * WEI, confirmations=5),
-        ConfirmationRule(confirmations=3),
+        ConfirmationRule(asset=COIN, at_least=50 * WEI, confirmations=4),
+        ConfirmationRule(confirmations=2),
     ),
     fee=FeePolicy(price_max=10**9, total_max=10**12),
     bands={
