@@ -1,6 +1,7 @@
 """The way to an engine in this process: brings its threads' answers to the event loop."""
 
 import asyncio
+import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from api.signatures import Signature, SignatureMemory
 from commands.command import Command
 from commands.engine import Engine
 from domain.exchange import Exchange
+
+_log = logging.getLogger("foldex.engine")
 
 
 class LocalEngine:
@@ -75,6 +78,9 @@ class LocalEngine:
             mine = (scope_of(commands), key)
             self._in_flight[mine] += 1
             answered.add_done_callback(lambda _: self._landed(mine))
+        if _log.isEnabledFor(logging.DEBUG):
+            # Called in the context of the request: the line has its correlation id.
+            answered.add_done_callback(lambda done: _log_outcomes(commands, done))
         return answered
 
     async def ask(self, question: Question[Answer]) -> Answer:
@@ -85,6 +91,17 @@ class LocalEngine:
         self._in_flight[mine] -= 1
         if not self._in_flight[mine]:
             del self._in_flight[mine]
+
+
+def _log_outcomes(commands: Sequence[Command], answered: asyncio.Future[Result]) -> None:
+    """Log what became of commands: kinds and codes, nothing of what a client chose."""
+    if answered.cancelled():
+        return
+    result = answered.result()
+    outcomes = result if isinstance(result, list) else [result] * len(commands)
+    for command, outcome in zip(commands, outcomes, strict=True):
+        fields = {"result": getattr(outcome, "code", "accepted")}
+        _log.debug("%s", type(command).__name__, extra={"fields": fields})
 
 
 class _Completions:

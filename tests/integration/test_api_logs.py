@@ -59,6 +59,21 @@ def test_a_refused_command_leaves_its_code(alice: Client, lines: pytest.LogCaptu
     assert (line["status"], line["code"]) == (response.status_code, "insufficient_funds")
 
 
+def test_the_engine_says_what_became_of_each_command_under_the_same_id(
+    alice: Client, lines: pytest.LogCaptureFixture
+) -> None:
+    orders = [limit_order(), limit_order(quantity="100000")]
+    headers = {"X-Request-ID": "mine-3", "Idempotency-Key": "k-logs"}
+    alice.send("POST", "/v1/orders/batch", {"orders": orders}, headers=headers)
+
+    found = [json.loads(line) for line in lines.text.splitlines()]
+    said = [line for line in found if line["logger"] == "foldex.engine"]
+    assert [(line["message"], line["result"], line["request"]) for line in said] == [
+        ("PlaceOrder", "accepted", "mine-3"),
+        ("PlaceOrder", "insufficient_funds", "mine-3"),
+    ]
+
+
 def test_the_correlation_id_is_in_the_reply_and_the_problem(alice: Client) -> None:
     response = alice.send("GET", "/v1/orders/777", headers={"X-Request-ID": "mine-2"})
 
