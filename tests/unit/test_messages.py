@@ -38,6 +38,7 @@ def test_a_message_says_its_event_as_json() -> None:
             "asset": "ETH",
             "amount": 1_152_921_504_606_846_977,
             "deposit_id": "eth:0xabc:0",
+            "debt_repaid": 0,
         },
     }
 
