@@ -1,5 +1,7 @@
 """An Ethereum chain for tests, with people who pay: on our own node, or on a real one."""
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from uuid import uuid4
 import rlp
 from coincurve import PrivateKey
 
-from wallet.chain import Artefact
+from wallet.chain import Artefact, Chain, Heads
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.contracts import EthereumContracts, own_artefact, read_artefact
 from wallet.ethereum.devnode.node import DevNode, dev_keys
@@ -21,6 +23,7 @@ from wallet.keys.hashes import keccak256
 from wallet.types import (
     Address,
     Attempt,
+    BlockRef,
     FeePolicy,
     Intent,
     IntentId,
@@ -178,3 +181,22 @@ def receipt_of(world: World, txid: TxId) -> Any:
     receipt = world.rpc.call("eth_getTransactionReceipt", txid)
     assert receipt is not None, txid
     return receipt
+
+
+class Follower(threading.Thread):
+    """Follows a chain by hints, as the scanner does, and writes down each block."""
+
+    def __init__(self, chain: Chain, heads: Heads, *, first: int = 1, count: int) -> None:
+        super().__init__()
+        self.seen: list[BlockRef] = []
+        self._chain, self._heads, self._first, self._count = chain, heads, first, count
+
+    def run(self) -> None:
+        deadline = time.monotonic() + 20
+        while len(self.seen) < self._count and time.monotonic() < deadline:
+            if self._heads.wait(1):
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        while (ref := self._chain.block_ref(self._first + len(self.seen))) is not None:
+            self.seen.append(ref)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.ethereum_world import ETHER, World, receipt_of, someone
+from tests.ethereum_world import ETHER, DevWorld, Follower, World, receipt_of, someone
+from tests.tcp_proxy import TcpProxy
 from wallet.errors import NodeLagging
 from wallet.ethereum.chain import EthereumChain
+from wallet.ethereum.heads import SubscribedHeads
 from wallet.ethereum.rpc import Rpc
 from wallet.types import (
     BlockScan,
@@ -180,3 +182,53 @@ def test_new_blocks_are_heard_of_over_websocket(ethereum_node: str, world: World
         world.mine()
         assert heads.wait(10)
         assert time.monotonic() - started < 5
+
+
+def test_blocks_sealed_while_the_connection_is_down_are_not_missed(
+    ethereum_node: str, world: World
+) -> None:
+    first = world.chain.tip().height + 1
+    with TcpProxy(ethereum_node) as proxy:
+        websocket = proxy.url.replace("http", "ws")
+        with SubscribedHeads(websocket, poll_s=60, pause_s=0.05) as heads:
+            follower = Follower(world.chain, heads, first=first, count=9)
+            follower.start()
+            for _ in range(3):
+                world.mine()
+                proxy.cut_all()
+                world.mine(2)
+            follower.join()
+    assert [ref.height for ref in follower.seen] == list(range(first, first + 9))
+
+
+def test_our_own_node_answers_in_the_forms_of_a_real_one(world: World) -> None:
+    """What our node says, anvil says too, in the same form: names, and kinds of values."""
+    ours, theirs = (_answers(each) for each in (DevWorld(), world))
+    for name, form in ours.items():
+        assert form.items() <= theirs[name].items(), name
+
+
+def _answers(world: World) -> dict[str, dict[str, str]]:
+    token = world.token()
+    txid = world.pay(someone().address, 5, token)
+    waiting = world.rpc.call("eth_getTransactionByHash", txid)
+    world.mine()
+    receipt = receipt_of(world, txid)
+    block = world.rpc.call("eth_getBlockByHash", receipt["blockHash"], True)
+    history = world.rpc.call("eth_feeHistory", "0x2", "latest", [50])
+    answers = {
+        "block": block,
+        "transaction": block["transactions"][0],
+        "waiting": waiting,
+        "receipt": receipt,
+        "log": receipt["logs"][0],
+        "history": history,
+    }
+    return {name: {k: _kind(v) for k, v in answer.items()} for name, answer in answers.items()}
+
+
+def _kind(value: Any) -> str:
+    """Return the kind of a value; the length of data counts, that of a number does not."""
+    if isinstance(value, str) and value.startswith("0x") and len(value) >= 42:
+        return f"data of {len(value)}"
+    return type(value).__name__

@@ -148,8 +148,6 @@ class DevNode:
             raise PoolError(f"invalid chain id for signer: have {have} want {self.chain_id}")
         if transaction.gas > BLOCK_GAS:
             raise PoolError("exceeds block gas limit")
-        if transaction.hash in self._places:
-            raise PoolError("already known")
         sender = transaction.sender
         nonce, balance = self.evm.nonce(self.tip, sender), self.evm.balance(self.tip, sender)
         self.pool.add(transaction, nonce=nonce, balance=balance)
