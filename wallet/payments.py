@@ -42,7 +42,7 @@ from wallet.types import (
 Approvals = Callable[[Intent], Sequence[str]]
 """The officers' signatures over an intent."""
 
-DENIALS = (PolicyDenied, ApprovalRequired, LimitExceeded, NonceConflict)
+DENIALS = (PolicyDenied, ApprovalRequired, LimitExceeded, NonceConflict, FeeAboveCap)
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +163,8 @@ class Payments:
         owner = self._owner(payment.owner)
         if self._in_flight[payment.owner] >= self._policy.in_flight_max:
             return
+        if len(self._approvals(payment.intent)) < self._policy.approvals_needed(payment.intent):
+            return
         slot = Slot.numbered(owner.chain, owner.address, owner.next_slot)
         try:
             unsigned = self._build(payment.intent, slot, payment)
@@ -178,6 +180,7 @@ class Payments:
             return
         slotted = self._book.copy(payment)
         slotted.give_slot(owner.give_slot(payment.intent.id).anchor)
+        slotted.build(unsigned, release=False)
         self._book.save(owner, slotted)
         self._count_waiting(slotted)
         self._sign(self._book.get(Payment, payment.id))
@@ -206,32 +209,55 @@ class Payments:
         return self._chain.build(intent, slot, fee, payment.attempts)
 
     def _sign(self, payment: Payment, *, release: bool = False) -> None:
-        """Build, have signed, record, broadcast: in this order, whatever happens between."""
-        release = release or bool(payment.releasing)
+        """Build, record, have signed, record, broadcast: in this order, whatever happens between.
+
+        What was built and not signed yet is asked for again as it is.
+        """
+        built = payment.built or self._built(payment, release=release or bool(payment.releasing))
+        if built is None:
+            return
+        intent = _release_of(payment.intent) if built.release else payment.intent
+        unsigned = Unsigned(
+            intent_id=intent.id,
+            slot=payment.slot,
+            raw=bytes.fromhex(built.unsigned),
+            fee_max=built.fee_max,
+        )
+        try:
+            index = self._book.index_of.get(payment.owner)
+            signed = self._signer.sign(intent, unsigned, self._approvals(intent), index)
+        except DENIALS as error:
+            self._denied(payment, error)
+            return
+        self._check_signed(intent, payment.slot, signed)
+        attempt = self._book.copy(self._book.get(Payment, payment.id))
+        height = self._book.chain_record.tip.height
+        attempt.sign(signed.txid, signed.raw, height, release=built.release)
+        self._book.save(attempt)
+        self._chain.broadcast(signed.raw)
+
+    def _built(self, payment: Payment, *, release: bool) -> Payment.Built | None:
+        """Build the next attempt and record it; None when that cannot be done now."""
         intent = _release_of(payment.intent) if release else payment.intent
         try:
             unsigned = self._build(intent, payment.slot, payment)
-            index = self._book.index_of.get(payment.owner)
-            signed = self._signer.sign(intent, unsigned, self._approvals(intent), index)
-        except (WillFail, *DENIALS) as error:
-            self._denied(payment, error)
-            return
         except (FeeAboveCap, InsufficientHotFunds) as error:
             _log.warning("%s waits: %s", payment.intent.id, error)
-            return
-        self._check_signed(intent, payment.slot, signed)
-        attempt = self._book.copy(payment)
-        height = self._book.chain_record.tip.height
-        attempt.sign(signed.txid, signed.raw, height, release=release)
-        self._book.save(attempt)
-        self._chain.broadcast(signed.raw)
+            return None
+        except WillFail as error:
+            self._denied(payment, error)
+            return None
+        built = self._book.copy(payment)
+        built.build(unsigned, release=release)
+        self._book.save(built)
+        return built.built
 
     def _denied(self, payment: Payment, error: WalletError) -> None:
         """Nothing was signed: give up the payment, but its slot must be used up all the same."""
         _log.warning("%s was not signed: %s %s", payment.intent.id, error.code, error)
-        if payment.signed or payment.releasing:
+        if payment.signed or payment.releasing or (error.retryable and not _is_fee(error)):
             return
-        released = self._book.copy(payment)
+        released = self._book.copy(self._book.get(Payment, payment.id))
         released.ask_release(f"{error.code}: {error}"[:256])
         self._book.save(released)
 
@@ -246,6 +272,11 @@ class Payments:
             intent.amount,
         ):
             raise BadRequest(f"the signer signed another payment than {intent.id}")
+
+
+def _is_fee(error: WalletError) -> bool:
+    """Whether the signer found the fee too high: waiting would hold up every later payment."""
+    return isinstance(error, FeeAboveCap)
 
 
 def _release_of(intent: Intent) -> Intent:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wallet.types import FeePolicy
+from wallet.types import FeePolicy, Intent, IntentKind
 
 ANY = "*"
 
@@ -46,7 +46,8 @@ class Policy:
     payment_confirmations: how deep a payment is when its end is believed. reorg_max: how many
     blocks can be disconnected; more stops everything. replace_after: blocks that an attempt waits
     before one with a higher fee takes its place. in_flight_max: payments of one sender that wait
-    for their end. top_up_gas: units of gas that a token's sweep needs.
+    for their end. top_up_gas: units of gas that a token's sweep needs. approvals: of officers that
+    a withdrawal waits for; the signer has its own rules and checks each.
     """
 
     rules: Sequence[ConfirmationRule]
@@ -59,6 +60,7 @@ class Policy:
     blocks_per_step: int = 500
     pause_on_reversal: bool = True
     top_up_gas: int = 100_000
+    approvals: int = 0
 
     def __post_init__(self) -> None:
         """Raise ValueError when some deposit would match no rule."""
@@ -67,6 +69,10 @@ class Policy:
             raise ValueError("the last rule must match every deposit")
         if any(rule.confirmations < 1 for rule in self.rules):
             raise ValueError("a deposit needs one confirmation at least")
+
+    def approvals_needed(self, intent: Intent) -> int:
+        """Return how many officers must have approved an intent before it gets a slot."""
+        return self.approvals if intent.kind is IntentKind.WITHDRAWAL else 0
 
     def confirmations(self, asset: str, amount: int) -> int:
         """Return how many blocks a deposit waits for."""

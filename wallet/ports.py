@@ -60,6 +60,10 @@ class Keys(Protocol):
         """Where withdrawals are paid from."""
 
     @property
+    def gas(self) -> Address:
+        """What pays the fees of deposit addresses that hold only tokens."""
+
+    @property
     def cold(self) -> Address:
         """Where what is not needed goes. Its key is not online."""
 

@@ -72,7 +72,7 @@ def reconcile(*, chain: Chain, book: Book, coins: Coins, keys: Keys, ledger: Led
     if chain.confirmations(tip) is None:
         raise NodeLagging(f"block {tip.height} {tip.hash} is not on the chain; follow it first")
     report = Report(tip)
-    addresses = [keys.hot, keys.cold, *book.account_of]
+    addresses = [keys.hot, keys.gas, keys.cold, *book.account_of]
     report.addresses = len(addresses)
     for coin in coins:
         on_chain = _compare_holdings(chain, book, coin, addresses, report)

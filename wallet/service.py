@@ -46,7 +46,7 @@ class Custody:
         self.policy = policy
         self.keys = keys
         self.book = book = Book(chain.id, books, keep_blocks=policy.reorg_max)
-        self.watch = WatchSet([keys.hot, keys.cold])
+        self.watch = WatchSet([keys.hot, keys.gas, keys.cold])
         self.addresses = Addresses(chain=chain.id, book=book, keys=keys)
         self.scanner = Scanner(chain=chain, book=book, coins=coins, policy=policy, watch=self.watch)
         self.deposits = Deposits(book=book, coins=coins, policy=policy, exchange=exchange)

@@ -50,7 +50,8 @@ class Sweeper:
     def _busy(self) -> set[Address]:
         """Return senders with open payments, and addresses that gas is on its way to."""
         payments = [self._book.get(Payment, each) for each in self._book.open_payments]
-        senders = {each.owner for each in payments if each.owner != self._keys.hot}
+        shared = (self._keys.hot, self._keys.gas)
+        senders = {each.owner for each in payments if each.owner not in shared}
         topped_up = {each.intent.to for each in payments if each.intent.kind is IntentKind.TOP_UP}
         to_cold = {
             self._keys.hot for each in payments
@@ -89,7 +90,7 @@ class Sweeper:
         else:
             gas = self._coins.of_token(None)
             if gas is not None:
-                self._pay(IntentKind.TOP_UP, gas, self._keys.hot, address, 2 * fee)
+                self._pay(IntentKind.TOP_UP, gas, self._keys.gas, address, 2 * fee)
 
     def _destination(self, coin: Coin, band: Band, amount: int) -> Address:
         """Return hot until it is full, then cold."""
@@ -102,7 +103,7 @@ class Sweeper:
     def _pay(self, kind: IntentKind, coin: Coin, owner: Address, to: Address, amount: int) -> None:
         """Plan a payment of our own; its id is new as long as the one before is not made."""
         sender = self._book.owner(owner)
-        payee = to if owner == self._keys.hot else owner
+        payee = owner if owner in self._book.account_of else to
         count = sender.next_slot if sender else 0
         intent = Intent(
             id=IntentId(f"{kind.value}-{coin.asset}-{payee}-{count}"),

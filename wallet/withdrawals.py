@@ -64,7 +64,7 @@ class Withdrawals:
         if coin is None:
             raise BadRequest(f"{withdrawal.asset} is not on {self._chain.id}")
         to = self._chain.validate_address(withdrawal.address)
-        if to in self._book.account_of or to in (self._keys.hot, self._keys.cold):
+        if to in self._book.account_of or to in (self._keys.hot, self._keys.gas, self._keys.cold):
             raise BadAddress("the address is the exchange's own")
         return Intent(
             id=withdrawal_intent_id(withdrawal.withdrawal_id),

@@ -124,6 +124,7 @@ class JournalSigner:
         self._chaos = chaos
         self.slots: dict[str, tuple[Any, ...]] = {}
         self.payments: dict[str, str] = {}
+        self.last: dict[str, Tx] = {}
         self.denies: set[str] = set()
         self.denial: type[WalletError] = NonceConflict
 
@@ -140,7 +141,10 @@ class JournalSigner:
             raise NonceConflict(f"{slot} belongs to {self.slots[slot]}")
         if self.payments.setdefault(intent.id, slot) != slot:
             raise NonceConflict(f"{intent.id} has slot {self.payments[intent.id]}")
-        tx = sign(unsigned.raw)
+        tx, before = sign(unsigned.raw), self.last.get(slot)
+        if before is not None and tx != before and tx.price <= before.price:
+            raise NonceConflict("a replacement offers a higher price")
+        self.last[slot] = tx
         return Signed(txid=tx.txid, raw=tx.raw)
 
 
@@ -148,6 +152,7 @@ class FixedKeys:
     """Addresses that are numbers."""
 
     hot = Address("0xhot")
+    gas = Address("0xgas")
     cold = Address("0xcold")
 
     def deposit_address(self, index: int) -> Address:
@@ -256,6 +261,7 @@ class World:
         self.deposits: list[Tx] = []
         self.start()
         self.chain.send(RICH, self.keys.hot, 1_500 * WEI)
+        self.chain.send(RICH, self.keys.gas, WEI)
         self.chain.send(RICH, self.keys.hot, 10**9, TOKEN)
         self.chain.mine()
 

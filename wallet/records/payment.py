@@ -25,6 +25,7 @@ from wallet.types import (
     Slot,
     TokenId,
     TxId,
+    Unsigned,
 )
 
 Status = Literal["planned", "slotted", "signed", "paid", "failed"]
@@ -38,7 +39,8 @@ def payment_record_id(intent: IntentId) -> UUID:
 class Payment(Aggregate):
     """asset: what it pays, of the ledger. withdrawal_id: 0 when it is none. told: the exchange.
 
-    releasing: why the slot is being released instead; empty when it is not. final: how it ended.
+    releasing: why the slot is being released instead; empty when it is not. built: what the signer
+    is asked for. final: how it ended.
     """
 
     TOPIC = "payment"
@@ -64,6 +66,20 @@ class Payment(Aggregate):
         def apply(self, aggregate: Any) -> None:
             aggregate.anchor, aggregate.status = self.anchor, "slotted"
 
+    class Built(Aggregate.Event):
+        """A transaction that the signer is asked for from now on, the same until it answers.
+
+        So a crash between its signature and our record gets that very signature again.
+        """
+
+        TOPIC = "payment_built.v1"
+        unsigned: str
+        fee_max: int
+        release: bool
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.built = self
+
     class Signed(Aggregate.Event):
         """An attempt to be broadcast. height: of the tip then. release: it pays nobody."""
 
@@ -75,6 +91,7 @@ class Payment(Aggregate):
 
         def apply(self, aggregate: Any) -> None:
             aggregate.signed.append(self)
+            aggregate.built = None
             if aggregate.final is None:
                 aggregate.status = "signed"
 
@@ -85,7 +102,7 @@ class Payment(Aggregate):
         reason: str
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.releasing = self.reason
+            aggregate.releasing, aggregate.built = self.reason, None
 
     class Ended(Aggregate.Event):
         """An attempt is deep enough. moved: to the payee. fee: of the chain, base units."""
@@ -151,6 +168,7 @@ class Payment(Aggregate):
         self.withdrawal_id = withdrawal_id
         self.status: Status = "planned"
         self.anchor = ""
+        self.built: Payment.Built | None = None
         self.signed: list[Payment.Signed] = []
         self.releasing = ""
         self.final: Payment.Ended | None = None
@@ -208,6 +226,12 @@ class Payment(Aggregate):
     def give_slot(self, anchor: str) -> None:
         """Record the slot."""
         self.trigger_event(self.SlotGiven, anchor=anchor)
+
+    def build(self, unsigned: Unsigned, *, release: bool) -> None:
+        """Record what the signer will be asked for."""
+        self.trigger_event(
+            self.Built, unsigned=unsigned.raw.hex(), fee_max=unsigned.fee_max, release=release
+        )
 
     def sign(self, txid: TxId, raw: bytes, height: int, *, release: bool) -> None:
         """Record a signed attempt, before it is broadcast."""
