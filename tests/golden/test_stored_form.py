@@ -22,7 +22,7 @@ from tests.golden.samples import SAMPLES
 HERE: Final = Path(__file__).parent
 LOG_V1: Final = HERE / "log_v1.hex"
 LOG_V1_SEAL: Final = "85157b2755ddf48fe813c770112889e978de9cc802f920465c08cf6e36a0d87c"
-LOG_V1_STATE: Final = ""
+LOG_V1_STATE: Final = "7a234f7bc0bf3664b1e53e73d3d0aa6fca7b5c89283e1faf0eb7e13c27aa774e"
 
 
 def golden_events() -> dict[str, bytes]:
