@@ -2,7 +2,17 @@
 
 import typer
 
-from api import cli_config, cli_export, cli_flow, cli_keys, cli_processes, cli_serve, cli_store
+from api import (
+    cli_config,
+    cli_export,
+    cli_flow,
+    cli_keys,
+    cli_processes,
+    cli_serve,
+    cli_signer,
+    cli_store,
+    cli_vault,
+)
 from api.cli_output import EXIT_DIFFERENT, clear_errors, examples, say
 
 app = typer.Typer(
@@ -53,6 +63,8 @@ app.command(epilog=examples("foldex snapshot --data data"))(cli_store.snapshot)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_export.app, name="export")
+app.add_typer(cli_vault.app, name="vault")
+app.add_typer(cli_signer.app, name="signer")
 
 
 @app.command(epilog=examples("foldex docs", "foldex docs --check"))

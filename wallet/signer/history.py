@@ -9,6 +9,11 @@ from wallet.types import IntentKind
 DAY_MS = 24 * 60 * 60 * 1000
 
 
+def name_of(kind: IntentKind, intent_id: str) -> str:
+    """Return the name of an intent; the release of a payment's slot may have the payment's id."""
+    return f"release {intent_id}" if kind is IntentKind.RELEASE else f"intent {intent_id}"
+
+
 @dataclass(slots=True)
 class UsedSlot:
     """One place in the order of an address's transactions, and what was signed for it.
@@ -51,7 +56,7 @@ class DaySum:
 class History:
     """All that the rules need to know of the past.
 
-    contents: for each intent that was signed, its content and its slot.
+    contents: for each intent that was signed (by `name_of`), its content and its slot.
     digests: the unsigned transactions that were signed, for which intent: asked again, they are
     answered again.
     """
@@ -82,8 +87,9 @@ class History:
 
     def _apply_signed(self, record: SignedPayment) -> None:
         intent, slot = record.intent, self.slots.setdefault(record.slot, UsedSlot())
-        if intent.id not in self.contents:
-            self.contents[intent.id] = (record.content, record.slot)
+        name = name_of(intent.kind, intent.id)
+        if name not in self.contents:
+            self.contents[name] = (record.content, record.slot)
             amounts = self.amounts.setdefault(record.rule, DaySum())
             amounts.add(record.time_ms, int(intent.amount))
         if intent.kind is IntentKind.RELEASE:
@@ -95,4 +101,4 @@ class History:
         slot.tip = max(slot.tip, int(record.tip))
         slot.price = max(slot.price, int(record.price))
         slot.fee_max = max(slot.fee_max, int(record.fee_max))
-        self.digests[intent.id, record.digest] = record.slot
+        self.digests[name, record.digest] = record.slot

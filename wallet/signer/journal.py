@@ -73,7 +73,7 @@ class Journal:
             self._head = os.open(directory / HEAD, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             self.close()
-            raise JournalDamaged(_restore(directory, "its head file is missing")) from None
+            raise damaged(directory, "its head file is missing") from None
         self._directory = directory
         self._broken = False
         self.position = START
@@ -107,16 +107,14 @@ class Journal:
             reached_head = reached_head or position == head
             yield record
         if not reached_head:
-            raise JournalDamaged(
-                _restore(
-                    self._directory,
-                    f"it has {self.position.count} records, and not the ones that its head names"
-                    f" ({head.count})",
-                )
+            raise damaged(
+                self._directory,
+                f"it has {self.position.count} records, and not the ones that its head names"
+                f" ({head.count})",
             )
         if self.position.count > head.count + 1:
-            raise JournalDamaged(
-                _restore(self._directory, f"records after {head.count + 1} are not from the signer")
+            raise damaged(
+                self._directory, f"records after {head.count + 1} are not from the signer"
             )
         self._drop_torn_end()
         self._write_head()
@@ -173,15 +171,11 @@ def records(directory: Path) -> Iterator[tuple[Record, Position]]:
             found, _, data = line[:-1].partition(b" ")
             position = position.following(data)
             if found != position.hash.hex().encode():
-                raise JournalDamaged(
-                    _restore(directory, f"record {position.count} was changed or is not in place")
-                )
+                raise damaged(directory, f"record {position.count} was changed or is not in place")
             try:
                 record = decoder.decode(data)
             except msgspec.MsgspecError:
-                raise JournalDamaged(
-                    _restore(directory, f"record {position.count} is of another version")
-                ) from None
+                raise damaged(directory, f"record {position.count} is of another version") from None
             yield record, position
 
 
@@ -193,13 +187,11 @@ def read_head(directory: Path, authenticate: Authenticate | None) -> Position:
     try:
         data = (directory / HEAD).read_bytes()
     except FileNotFoundError:
-        raise JournalDamaged(_restore(directory, "its head file is missing")) from None
+        raise damaged(directory, "its head file is missing") from None
     places = (data[at : at + HEAD_BYTES] for at in (0, HEAD_BYTES))
     found = [position for place in places if (position := _position(place, authenticate))]
     if not found:
-        raise JournalDamaged(
-            _restore(directory, "its head is not authentic: it was changed, or is another vault's")
-        )
+        raise damaged(directory, "its head is not authentic: it was changed, or is another vault's")
     return max(found, key=lambda position: position.count)
 
 
@@ -248,8 +240,9 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _restore(directory: Path, what: str) -> str:
-    return (
+def damaged(directory: Path, what: str) -> JournalDamaged:
+    """Return the error for a journal that cannot be trusted, with what to do."""
+    return JournalDamaged(
         f"the journal in {directory} is damaged: {what}. Nothing is signed. Find out who changed"
         " it; then bring back its newest copy, both files. Never start with a new one: the signer"
         " would forget whom it has paid (docs/security.md, the signer's journal)"

@@ -11,7 +11,7 @@ from wallet.approvals import Approval, content_hash, is_valid
 from wallet.keys.errors import KeysError
 from wallet.keys.ethereum import checksummed, parse_address
 from wallet.signer.denials import Denial, Denied
-from wallet.signer.history import History
+from wallet.signer.history import History, name_of
 from wallet.signer.policy import ANY, OWN, ChainPolicy, Policy, Rule
 from wallet.signer.transaction import Transaction, transfer_data
 from wallet.types import Address, ChainId, Intent, IntentKind, Slot
@@ -186,7 +186,7 @@ def _check_anchor(request: Request, history: History, slot: str) -> None:
     released is never paid from another: what asked for it must ask again, under another id.
     """
     intent, transaction = request.intent, request.transaction
-    known = history.contents.get(intent.id)
+    known = history.contents.get(name_of(intent.kind, intent.id))
     if known is not None:
         content, first_slot = known
         if content != content_hash(intent):
@@ -210,7 +210,7 @@ def _check_anchor(request: Request, history: History, slot: str) -> None:
 def _check_amount(intent: Intent, rule: Rule, history: History, now_ms: int) -> None:
     if intent.amount > int(rule.per_transaction):
         raise Denied(Denial.AMOUNT, f"{intent.amount} is more than may go at once")
-    if intent.id in history.contents:
+    if name_of(intent.kind, intent.id) in history.contents:
         return  # Its slot is the same, so it is counted already.
     if history.amount_of_day(rule.name, now_ms) + intent.amount > int(rule.per_day):
         raise Denied(Denial.AMOUNT_OF_DAY, f"{intent.amount} is more than is left of 24 hours")

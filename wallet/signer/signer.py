@@ -11,7 +11,7 @@ from wallet.keys.ethereum import message_digest
 from wallet.keys.hashes import keccak256
 from wallet.signer import rules
 from wallet.signer.denials import Denial, Denied
-from wallet.signer.history import History
+from wallet.signer.history import History, name_of
 from wallet.signer.journal import Journal, JournalError, Position
 from wallet.signer.policy import Policy
 from wallet.signer.records import Opened, Refused, SignedMessage, SignedPayment
@@ -129,10 +129,11 @@ class Signer:
         The content is compared too: the same transaction under another intent is another request.
         """
         intent, digest = request.intent, request.transaction.digest.hex()
-        slot = self._history.digests.get((intent.id, digest))
+        name = name_of(intent.kind, intent.id)
+        slot = self._history.digests.get((name, digest))
         if slot is None or slot != rules.slot_of(request, self.address):
             return False
-        return self._history.contents[intent.id] == (content_hash(intent), slot)
+        return self._history.contents[name] == (content_hash(intent), slot)
 
     def _signature(self, request: Request) -> Signed:
         transaction, key = request.transaction, request.key

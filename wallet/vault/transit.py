@@ -23,9 +23,7 @@ class TransitProtection:
 
     def __init__(self, url: str, token: Secret[str], params: TransitParams) -> None:
         self._params = params
-        self._transit = hvac.Client(
-            url=url, token=token.reveal(), timeout=TIMEOUT_S
-        ).secrets.transit
+        self._client = hvac.Client(url=url, token=token.reveal(), timeout=TIMEOUT_S)
 
     @property
     def params(self) -> TransitParams:
@@ -35,7 +33,7 @@ class TransitProtection:
     def wrap(self, data_key: Secret[bytes], context: bytes) -> bytes:
         """Return the service's text for the data key."""
         answer = self._ask(
-            self._transit.encrypt_data,
+            self._client.secrets.transit.encrypt_data,
             plaintext=base64.b64encode(data_key.reveal()).decode(),
             associated_data=base64.b64encode(context).decode(),
         )
@@ -44,7 +42,7 @@ class TransitProtection:
     def unwrap(self, wrapped: bytes, context: bytes) -> Secret[bytes]:
         """Return the data key."""
         answer = self._ask(
-            self._transit.decrypt_data,
+            self._client.secrets.transit.decrypt_data,
             ciphertext=wrapped.decode("ascii", "replace"),
             associated_data=base64.b64encode(context).decode(),
         )
@@ -59,5 +57,8 @@ class TransitProtection:
             raise KeyServiceFailed(f"{where} refused: {type(error).__name__}") from None
         except requests.RequestException as error:
             raise KeyServiceFailed(f"{where} does not answer: {type(error).__name__}") from None
+        finally:
+            # The signer may have no connection open when it goes to work.
+            self._client.adapter.close()
         data: dict[str, Any] = answer["data"]
         return data

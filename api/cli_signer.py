@@ -1,0 +1,165 @@
+"""`signer`: the process that signs, and its journal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli_output import EXIT_STORE, JsonOption, examples, fail, say, say_json
+from api.cli_secrets import (
+    DescriptorOption,
+    FileOption,
+    ServiceOption,
+    TokenOption,
+    VaultOption,
+    secret_errors,
+    unlocker,
+)
+
+DEFAULT = Path("vault")
+
+PolicyOption = Annotated[
+    Path | None, typer.Option("--policy", help="What may be signed [default: policy.toml there]")
+]
+JournalOption = Annotated[
+    Path | None, typer.Option("--journal", metavar="DIR", help="[default: journal there]")
+]
+SocketOption = Annotated[
+    Path | None, typer.Option("--socket", help="Where clients ask [default: signer.sock there]")
+]
+
+app = typer.Typer(no_args_is_help=True, help="Sign what the policy allows; nothing else.")
+
+
+@app.command(epilog=examples("foldex signer run --vault vault --passphrase-file passphrase"))
+def run(
+    *,
+    vault: VaultOption = DEFAULT,
+    policy: PolicyOption = None,
+    journal: JournalOption = None,
+    socket: SocketOption = None,
+    passphrase_file: FileOption = None,
+    passphrase_fd: DescriptorOption = None,
+    key_service: ServiceOption = "",
+    key_service_token: TokenOption = None,
+) -> None:
+    """Open the vault and sign until SIGTERM."""
+    with secret_errors():
+        from wallet.signer import hardening, process
+        from wallet.signer.policy import load_policy
+        from wallet.vault.vault import open_vault
+
+        hardened = hardening.forbid_looking()
+        allowed = load_policy(policy or vault / "policy.toml")
+        opener = unlocker(passphrase_file, passphrase_fd, key_service, key_service_token)
+        _log_to_stderr()
+        if not process.run(
+            keyring=open_vault(vault, opener).keyring(),
+            policy=allowed,
+            journal=journal or vault / "journal",
+            socket=socket or vault / "signer.sock",
+            hardened=hardened,
+        ):
+            fail("the signer could not write its journal and has stopped", EXIT_STORE)
+
+
+@app.command(epilog=examples("foldex signer init --vault vault"))
+def init(
+    *,
+    vault: VaultOption = DEFAULT,
+    journal: JournalOption = None,
+    passphrase_file: FileOption = None,
+    passphrase_fd: DescriptorOption = None,
+    key_service: ServiceOption = "",
+    key_service_token: TokenOption = None,
+) -> None:
+    """Make the empty journal of a new vault. Never do it for a vault that has signed."""
+    with secret_errors():
+        from wallet.signer.journal import Journal
+        from wallet.vault.vault import open_vault
+
+        opener = unlocker(passphrase_file, passphrase_fd, key_service, key_service_token)
+        where = journal or vault / "journal"
+        Journal.create(where, open_vault(vault, opener).keyring().authenticate)
+        say(f"An empty journal is in {where}.")
+
+
+@app.command(epilog=examples("foldex signer verify --vault vault", "foldex signer verify --json"))
+def verify(
+    *,
+    vault: VaultOption = DEFAULT,
+    journal: JournalOption = None,
+    unlock: Annotated[
+        bool, typer.Option("--unlock", help="Open the vault, too, to prove the head authentic.")
+    ] = False,
+    passphrase_file: FileOption = None,
+    passphrase_fd: DescriptorOption = None,
+    key_service: ServiceOption = "",
+    key_service_token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every record of the journal and its chain. Works beside a running signer."""
+    with secret_errors():
+        from wallet.signer.verify import verify as check
+        from wallet.vault.vault import open_vault
+
+        opener = unlocker(passphrase_file, passphrase_fd, key_service, key_service_token)
+        authenticate = open_vault(vault, opener).keyring().authenticate if unlock else None
+        found = check(journal or vault / "journal", authenticate)
+        if as_json:
+            say_json(found)
+            return
+        say(f"{found.records} records: {found.signed} signed, {found.denied} denied.")
+        proof = "authentic" if unlock else "as its file says; --unlock proves it"
+        say(f"head {found.head}: {proof}")
+
+
+@app.command(epilog=examples("foldex signer policy vault/policy.toml"))
+def policy(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The policy.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check a policy and show what it allows."""
+    with secret_errors():
+        from wallet.signer.policy import load_policy
+
+        found = load_policy(path)
+        if as_json:
+            say_json({"hash": found.hash, "rules": list(found.rules)})
+            return
+        say(f"policy {found.hash}; nothing is signed while {found.stop_file} is there")
+        say(f"officers: {', '.join(found.officers) or 'none'}")
+        for rule in found.rules:
+            say(
+                f"{rule.name}: from {', '.join(rule.roles)} to {', '.join(rule.to) or '-'}; at most"
+                f" {rule.per_transaction} at once and {rule.per_day} a day; {rule.approvals}"
+                f" officers above {rule.approvals_above}"
+            )
+
+
+@app.command(epilog=examples("foldex signer status --vault vault"))
+def status(
+    vault: VaultOption = DEFAULT, socket: SocketOption = None, as_json: JsonOption = False
+) -> None:
+    """Ask the running signer how it is."""
+    with secret_errors():
+        import msgspec
+
+        from wallet.errors import SignerUnavailable
+        from wallet.signer.client import SignerClient
+
+        try:
+            found = msgspec.to_builtins(SignerClient(socket or vault / "signer.sock").status())
+        except SignerUnavailable as error:
+            fail(str(error), EXIT_STORE)
+        if as_json:
+            say_json(found)
+            return
+        for name, value in found.items():
+            say(f"{name:<11} {', '.join(value) if isinstance(value, list | tuple) else value}")
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

@@ -1,0 +1,54 @@
+"""The signer as a process: open the journal, give up what it does not need, serve until told."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from wallet.signer import hardening
+from wallet.signer.journal import Journal
+from wallet.signer.policy import Policy
+from wallet.signer.server import Server, listen
+from wallet.signer.signer import Signer
+from wallet.vault.keyring import Keyring
+
+_log = logging.getLogger(__name__)
+
+
+def run(
+    *, keyring: Keyring, policy: Policy, journal: Path, socket: Path, hardened: Sequence[str]
+) -> bool:
+    """Serve until SIGTERM or SIGINT; return False when the signer could not go on.
+
+    hardened: what was achieved before the vault was opened.
+    Raises: JournalError: it does not start. SocketInUse, OSError.
+    """
+    hardened = (*hardened, *hardening.lock_memory(), *hardening.forbid_network())
+    opened = Journal(journal, keyring.authenticate)
+    try:
+        signer = Signer(keyring=keyring, policy=policy, journal=opened, clock=_now_ms)
+        server = Server(
+            signer=signer,
+            listening=listen(socket),
+            uids=frozenset({os.geteuid()}),
+            hardening=hardened,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        _log.info(
+            "signing for %s on %s; policy %s; %d records; %s",
+            ", ".join(keyring.roles),
+            socket,
+            policy.hash[:16],
+            signer.position.count,
+            ", ".join(hardened),
+        )
+        return server.serve()
+    finally:
+        opened.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

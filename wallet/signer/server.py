@@ -1,0 +1,235 @@
+"""The signer on its UNIX socket: one thread for each client, one request after the other."""
+
+import logging
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from wallet.keys.errors import KeysError
+from wallet.signer.denials import Denial, Denied
+from wallet.signer.journal import JournalError
+from wallet.signer.messages import (
+    Answer,
+    Ask,
+    AskMessage,
+    AskSignature,
+    AskStatus,
+    AskXpub,
+    BadFrame,
+    Failed,
+    MessageSignature,
+    No,
+    Signature,
+    Status,
+    Xpub,
+    receive,
+    send,
+)
+from wallet.signer.rlp import BadEncoding
+from wallet.signer.rules import KeyRef, Request
+from wallet.signer.signer import Signer
+from wallet.signer.transaction import decode
+from wallet.types import Address, ChainId, Slot
+from wallet.vault.document import Role
+
+CONNECTIONS_MAX: Final = 16
+PEER: Final = struct.Struct("3i")
+SINGLE_KEYS: Final = tuple(KeyRef(role=role, index=0) for role in (Role.HOT, Role.GAS, Role.COLD))
+"""The roles that have one address."""
+
+_log = logging.getLogger(__name__)
+
+
+class SocketInUse(Exception):
+    """Another signer listens here."""
+
+
+def listen(path: Path) -> socket.socket:
+    """Return a socket that only our user can connect to.
+
+    Raises: SocketInUse: someone answers there. A socket that a dead signer left is taken over.
+    """
+    if path.exists():
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                raise SocketInUse(f"another signer listens on {path}")
+        path.unlink()
+    server = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        server.bind(str(path))
+    finally:
+        os.umask(before)
+    server.listen(CONNECTIONS_MAX)
+    return server
+
+
+class Server:
+    """Answers the clients of one signer until it is told to stop, or must."""
+
+    def __init__(
+        self,
+        *,
+        signer: Signer,
+        listening: socket.socket,
+        uids: frozenset[int],
+        hardening: Sequence[str],
+    ) -> None:
+        """uids: the users whose processes may ask."""
+        self._signer = signer
+        self._listening = listening
+        self._uids = uids
+        self._hardening = tuple(hardening)
+        self._connections: set[socket.socket] = set()
+        self._failed = threading.Event()
+        self._woken, self._wake = socket.socketpair()
+
+    def serve(self) -> bool:
+        """Answer until `stop`; return False when the signer cannot go on."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listening, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if self._woken in ready:
+                    break
+                connection, _ = self._listening.accept()
+                self._admit(connection)
+        self._end()
+        return not self._failed.is_set()
+
+    def stop(self) -> None:
+        """End `serve`. May be called from a signal handler, more than once."""
+        self._wake.send(b"x")
+
+    def _admit(self, connection: socket.socket) -> None:
+        uid = peer_uid(connection)
+        if uid not in self._uids or len(self._connections) >= CONNECTIONS_MAX:
+            _log.warning("refused a connection of user %d", uid)
+            connection.close()
+            return
+        connection.settimeout(None)
+        self._connections.add(connection)
+        threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
+            while (frame := receive(connection)) is not None:
+                answer = self._answer(frame)
+                send(connection, answer)
+                if isinstance(answer, Failed):
+                    self._failed.set()
+                    self.stop()
+                    return
+        except (BadFrame, OSError) as error:
+            _log.warning("a connection ended: %s", error)
+        finally:
+            self._connections.discard(connection)
+            connection.close()
+
+    def _answer(self, frame: bytes) -> Answer:
+        try:
+            ask = msgspec.msgpack.decode(frame, type=Ask)
+        except msgspec.MsgspecError as error:
+            return self._refused(Denied(Denial.BAD_INTENT, f"no such request: {error}"))
+        try:
+            return self._do(ask)
+        except Denied as denied:
+            return No(code=denied.code, message=denied.message)
+        except JournalError as error:
+            _log.critical("%s", error)
+            return Failed(message=str(error))
+
+    def _do(self, ask: Ask) -> Answer:
+        match ask:
+            case AskStatus():
+                return self._status()
+            case AskXpub(role=role):
+                return self._xpub(role)
+            case AskSignature():
+                return self._sign(ask)
+            case AskMessage():
+                return self._sign_message(ask)
+
+    def _status(self) -> Status:
+        signer = self._signer
+        return Status(
+            vault_id=signer.keyring.vault_id,
+            generation=signer.keyring.generation,
+            policy=signer.policy.hash,
+            chains=tuple(signer.policy.chains),
+            roles=signer.keyring.roles,
+            stopped=signer.is_stopped(),
+            position=signer.position.count,
+            head=signer.position.hash.hex(),
+            hardening=self._hardening,
+        )
+
+    def _xpub(self, role: str) -> Answer:
+        try:
+            return Xpub(text=self._signer.keyring.xpub(Role(role)).text)
+        except ValueError:
+            return No(code=Denial.WRONG_KEY, message="there is no such role here")
+
+    def _sign(self, ask: AskSignature) -> Answer:
+        try:
+            intent, transaction = ask.intent.intent(), decode(ask.raw)
+        except BadEncoding as error:
+            return self._refused(Denied(Denial.BAD_TRANSACTION, str(error)))
+        except ValueError:
+            return self._refused(Denied(Denial.BAD_INTENT, "its parts do not fit each other"))
+        slot = Slot(
+            chain=ChainId(ask.slot.chain), owner=Address(ask.slot.owner), anchor=ask.slot.anchor
+        )
+        key = self._key(slot.owner, ask.index)
+        if key is None:
+            return self._refused(Denied(Denial.WRONG_KEY, "the sender is no address of ours"))
+        request = Request(
+            intent=intent,
+            transaction=transaction,
+            slot=slot,
+            key=key,
+            destination=self._key(intent.to or "", ask.to_index),
+            approvals=ask.approvals,
+        )
+        signed = self._signer.sign(request)
+        return Signature(raw=signed.raw, txid=signed.txid)
+
+    def _sign_message(self, ask: AskMessage) -> Answer:
+        try:
+            key = KeyRef(role=Role(ask.role), index=ask.index)
+            address, signature = self._signer.sign_message(key, ask.text)
+        except (KeysError, ValueError):
+            return self._refused(Denied(Denial.WRONG_KEY, "there is no such key here"))
+        return MessageSignature(address=address, signature=signature)
+
+    def _key(self, address: str, index: int | None) -> KeyRef | None:
+        """Return which of our addresses one is said to be; the rules check that it is."""
+        if index is not None:
+            return KeyRef(role=Role.DEPOSIT, index=index)
+        known = (key for key in SINGLE_KEYS if key.role in self._signer.keyring.roles)
+        wanted = address.lower()
+        return next((key for key in known if self._signer.address(key).lower() == wanted), None)
+
+    def _refused(self, denied: Denied) -> Answer:
+        self._signer.refuse(denied)
+        return No(code=denied.code, message=denied.message)
+
+    def _end(self) -> None:
+        for connection in tuple(self._connections):
+            connection.close()
+        for end in (self._listening, self._woken, self._wake):
+            end.close()
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """Return the user of the process at the other end, as the kernel says."""
+    _, uid, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+    return int(uid)
