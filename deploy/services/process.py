@@ -89,6 +89,7 @@ def end(pid: int, mark: str, how: signal.Signals, *, timeout_s: float) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, sent)
         if wait_until(lambda: _is_gone(pid), timeout_s):
+            _reap(pid)
             return
     raise ServiceError(f"process {pid} does not end: {mark}")
 
@@ -126,6 +127,13 @@ def accepts_connections(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _reap(pid: int) -> None:
+    """Take the exit status of a process that this one started, or it stays a zombie."""
+    for process in [each for each in _launched if each.pid == pid]:
+        process.wait()
+        _launched.remove(process)
 
 
 def _is_gone(pid: int) -> bool:
