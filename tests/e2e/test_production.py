@@ -118,7 +118,7 @@ def until(true: Callable[[], Any]) -> Any:
 
 
 def is_ready(url: str) -> bool:
-    return httpx.get(f"{url}/v1/health/ready").status_code == 200
+    return httpx.get(f"{url}/health/ready").status_code == 200
 
 
 def open_exchange(operator: SigningClient, url: str) -> None:
@@ -243,12 +243,12 @@ def test_views_of_markets_are_shared_by_workers_from_kafka(production: Productio
     production.foldex("migrate")
     production.engine().says("takes commands")
     url = production.api()
-    until(lambda: is_ready(url))
     production.start("publish").says("Following")
     production.start("project", "--only", "accounts").says("Following")
     workers = [production.start("project", "--from", "kafka") for _ in range(2)]
     for worker in workers:
         worker.says("Following")
+    until(lambda: is_ready(url))
     operator = production.client("operate")
     open_exchange(operator, url)
     alice = production.client("read", "trade", account="alice")
