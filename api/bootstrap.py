@@ -77,7 +77,7 @@ class Frontend:
     @property
     def failed(self) -> BaseException | None:
         """Why it stopped by itself, if it did: then the process has to end."""
-        return None
+        return self.gateway.failed
 
     @property
     def ready(self) -> bool:
@@ -125,7 +125,7 @@ class Foldex(Frontend):
     def failed(self) -> BaseException | None:
         """Why the exchange stopped by itself, if it did: then the process has to end."""
         published = None if self.publisher is None else self.publisher.failed
-        return self.engine.failed or self.fence.failed or self.runner.failed or published
+        return self.gateway.failed or self.fence.failed or self.runner.failed or published
 
 
 def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_ms) -> Foldex:

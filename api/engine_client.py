@@ -88,6 +88,12 @@ class EngineClient:
         return 0 if self._connection is None else self._connection.beat.position
 
     @property
+    def failed(self) -> BaseException | None:
+        """Why no connection is kept any more: a mistake in here, as a lost one is made again."""
+        keeper = self._keeper
+        return keeper.exception() if keeper and keeper.done() and not keeper.cancelled() else None
+
+    @property
     def queue_depth(self) -> int:
         """What the engine said last; 0 while there is none."""
         return 0 if self._connection is None else self._connection.beat.queue_depth

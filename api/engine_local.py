@@ -34,6 +34,11 @@ class LocalEngine:
         return self._engine.running and self._engine.failed is None
 
     @property
+    def failed(self) -> BaseException | None:
+        """Why the engine stopped by itself, if it did."""
+        return self._engine.failed
+
+    @property
     def position(self) -> int:
         """The engine's position."""
         return self._engine.exchange.position

@@ -48,6 +48,10 @@ class EnginePort(Protocol):
         """Whether commands are taken."""
 
     @property
+    def failed(self) -> BaseException | None:
+        """Why commands will never be taken again this way: then the process has to end."""
+
+    @property
     def position(self) -> int:
         """The newest event position that the engine is known to have reached."""
 

@@ -75,6 +75,11 @@ class Gateway:
         return self._engine.queue_depth
 
     @property
+    def failed(self) -> BaseException | None:
+        """Why commands will never be taken again, if so."""
+        return self._engine.failed
+
+    @property
     def ready(self) -> bool:
         """Whether commands are taken."""
         return not self._closed and self._engine.ready

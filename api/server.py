@@ -88,13 +88,13 @@ def serve(
 def serve_api(settings: Settings, *, on_ready: Callable[[Frontend], None]) -> int:
     """Serve the API beside an engine in another process until SIGTERM or SIGINT.
 
-    Returns: 0 after a graceful end, 1 when the port could not be bound.
+    Returns: 0 after a graceful end, 1 when it failed or the port could not be bound.
     Raises: StoreError, KeyStoreError: the keys cannot be used; says what to do.
     """
     configure_logging(settings)
     with bootstrap_api(settings) as frontend:
         served = _run(frontend, lambda: on_ready(frontend))
-    return 0 if served else 1
+    return 0 if served and frontend.failed is None else 1
 
 
 def _run(foldex: Frontend, on_ready: Callable[[], None]) -> bool:

@@ -301,6 +301,17 @@ def test_a_silent_engine_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     run(test)
 
 
+def test_a_client_that_cannot_connect_any_more_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
+        assert client.failed is None
+        monkeypatch.setattr(client, "_use", lambda host, port: 1 / 0)
+        await server.stop()
+        await until(lambda: client.failed is not None)
+        assert isinstance(client.failed, ZeroDivisionError)
+
+    run(test)
+
+
 def test_the_wrong_token_is_refused_and_the_right_one_is_never_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
