@@ -12,6 +12,7 @@ from api import (
     cli_signer,
     cli_store,
     cli_vault,
+    cli_views,
 )
 from api.cli_output import EXIT_DIFFERENT, clear_errors, examples, say
 
@@ -59,6 +60,10 @@ app.command(epilog=examples("foldex verify --data data", "foldex verify --data d
     cli_store.verify
 )
 app.command(epilog=examples("foldex rebuild --data data"))(cli_store.rebuild)
+app.command(epilog=examples("foldex compare data copy", "foldex compare data env --json"))(
+    cli_views.compare
+)
+app.add_typer(cli_views.app, name="candles")
 app.command(epilog=examples("foldex snapshot --data data"))(cli_store.snapshot)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_config.app, name="config")

@@ -64,9 +64,7 @@ class PostgresBackend(ViewBackend):
 
     def store(self, name: str) -> PostgresViews:
         """Return the store in a database."""
-        if name not in self._urls:
-            self._urls[name] = self._prepared()
-        store = PostgresViews(self._urls[name])
+        store = PostgresViews(self.url(name))
         self._resources.callback(store.close)
         return store
 
@@ -83,6 +81,12 @@ class PostgresBackend(ViewBackend):
         current = self.store(name).current()
         with psycopg.connect(self._urls[name]) as connection:
             connection.execute(f"DROP SCHEMA {current} CASCADE".encode())
+
+    def url(self, name: str) -> str:
+        """Return the database's URL."""
+        if name not in self._urls:
+            self._urls[name] = self._prepared()
+        return self._urls[name]
 
     def _prepared(self) -> str:
         url = self._new_database()

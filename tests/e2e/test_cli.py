@@ -19,7 +19,7 @@ COMMANDS = (
     ["serve"], ["demo"], ["flow", "run"], ["flow", "generate"], ["replay"], ["verify"],
     ["rebuild"], ["snapshot"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"],
     ["export", "events"], ["export", "trades"], ["export", "statement"], ["docs"],
-    ["migrate"], ["engine"], ["api"], ["project"], ["publish"],
+    ["migrate"], ["engine"], ["api"], ["project"], ["publish"], ["compare"], ["candles", "check"],
 )  # fmt: skip
 
 
