@@ -79,11 +79,6 @@ class Frontend:
         """Why it stopped by itself, if it did: then the process has to end."""
         return self.gateway.failed
 
-    @property
-    def ready(self) -> bool:
-        """Whether commands are taken."""
-        return self.failed is None and self.gateway.ready
-
     def __enter__(self) -> Self:
         """Start; what was opened is closed again when that fails."""
         try:

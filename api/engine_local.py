@@ -6,7 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
-from api.engine_port import Answer, Question, Result, scope_of
+from api.engine_port import Answer, Question, Result
 from api.signatures import Signature, SignatureMemory
 from commands.command import Command
 from commands.engine import Engine
@@ -80,7 +80,7 @@ class LocalEngine:
         self._engine.submit(commands, self._completions.callback(answered))
         self._signatures.remember(signature)
         if key:
-            mine = (scope_of(commands), key)
+            mine = (commands[0].scope, key)
             self._in_flight[mine] += 1
             answered.add_done_callback(lambda _: self._landed(mine))
         if _log.isEnabledFor(logging.DEBUG):

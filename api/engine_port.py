@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from api.problems import ApiProblem
 from api.signatures import Signature
@@ -78,13 +78,3 @@ class EnginePort(Protocol):
 
     async def ask(self, question: Question[Answer]) -> Answer:
         """Return the answer to a question. Raises: NotReady: the engine cannot be asked."""
-
-
-def scope_of(commands: Sequence[Command]) -> str:
-    """Return whose idempotency keys the commands of a submission use: they have one sender."""
-    return commands[0].scope
-
-
-def is_failure(result: Any) -> bool:
-    """Return whether a submission has no outcomes."""
-    return isinstance(result, EngineError | ApiProblem)
