@@ -5,12 +5,16 @@ every edition, and calendar intervals too.
 """
 
 import logging
+from collections.abc import Iterator
 from typing import Final, Self
 
 import psycopg
 
 from projections.postgres_database import Connection
 from projections.table import Table
+
+CHUNKS_AS_WRITTEN: Final = 30
+"""So many of the newest chunks of a table are not compressed."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,3 +60,36 @@ class Timescale:
             " create_default_indexes => false)",
             (f"{schema}.{table.name}", column, width),
         )
+        if self.compresses:
+            self._compress(connection, schema, table)
+
+    def _compress(self, connection: Connection, schema: str, table: Table) -> None:
+        """Let chunks be compressed once they are old: further back than the newest row.
+
+        A set of views must come into being without it too: what refuses is only logged.
+        """
+        try:
+            with connection.transaction():
+                for statement in _compression(schema, table):
+                    connection.execute(statement.encode())
+        except psycopg.Error as error:
+            _log.warning("old rows of %s will not be compressed: %s", table.name, error)
+
+
+def _compression(schema: str, table: Table) -> Iterator[str]:
+    assert table.series is not None
+    column, width = table.series
+    name, newest = f"{schema}.{table.name}", f"{schema}.newest_of_{table.name}"
+    keys = [each for each in table.fields if each.name in table.key_names]
+    segment = ", ".join(each.name for each in keys if each.type == "TEXT")
+    order = [each.name for each in keys if each.type != "TEXT" and each.name != column]
+    options = [f"timescaledb.compress_orderby = '{', '.join([column, *order])}'"]
+    if segment:
+        options.append(f"timescaledb.compress_segmentby = '{segment}'")
+    yield (
+        f"CREATE FUNCTION {newest}() RETURNS bigint LANGUAGE sql STABLE"
+        f" AS $$ SELECT coalesce(max({column}), 0) FROM {name} $$"
+    )
+    yield f"SELECT set_integer_now_func('{name}', '{newest}')"
+    yield f"ALTER TABLE {name} SET (timescaledb.compress, {', '.join(options)})"
+    yield f"SELECT add_compression_policy('{name}', {CHUNKS_AS_WRITTEN * width}::bigint)"
