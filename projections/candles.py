@@ -171,6 +171,8 @@ def read_candles(
     each bucket without a trade from the market's first candle to now. now_ms: the time of the
     log's last event.
     """
+    if market not in catalogue.markets:
+        return []
     if fill:
         end_ms = now_ms if end_ms is None else min(end_ms, now_ms)
         if start_ms is None:

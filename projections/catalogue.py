@@ -1,6 +1,6 @@
 """The view of assets and markets: what is listed, in which units, and what trades where."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -98,6 +98,11 @@ class Catalogue:
     def _set(self, market: str, status: MarketStatus, reason: str) -> None:
         self._status[market] = status, reason
         self._changed.add(market)
+
+
+ARE_LISTED: Final = "market IN (SELECT market FROM markets)"
+"""A condition on rows of any market: the views of markets may be ahead of the catalogue, as they
+have a checkpoint of their own; what it does not know yet is not shown."""
 
 
 class AssetView(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from domain.events import (
     TradeExecuted,
 )
 from domain.units import BUY, format_units
-from projections.catalogue import Catalogue
+from projections.catalogue import ARE_LISTED, Catalogue
 from projections.database import Reading, Upsert, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
@@ -191,7 +191,8 @@ def read_order(
     """Return the account's order with this id, or its latest with this client order id."""
     where = "id = ?" if order_id is not None else "client_order_id = ? AND client_order_id <> ''"
     row = db.row(
-        f"SELECT * FROM orders WHERE account = ? AND {where} ORDER BY id DESC LIMIT 1",
+        f"SELECT * FROM orders WHERE account = ? AND {where} AND {ARE_LISTED}"
+        " ORDER BY id DESC LIMIT 1",
         (account, order_id if order_id is not None else client_order_id),
     )
     return None if row is None else _view(catalogue, _Order(*row))
@@ -211,7 +212,7 @@ def read_orders(
     clause, values = where(("account = ?", account), ("market = ?", market), ("id < ?", after))
     is_open = "AND open_lots > 0" if only_open else ""
     rows = db.rows(
-        f"SELECT * FROM orders {clause} {is_open} ORDER BY id DESC LIMIT ?",
+        f"SELECT * FROM orders {clause} AND {ARE_LISTED} {is_open} ORDER BY id DESC LIMIT ?",
         (*values, limit + 1),
     )
     return page([_view(catalogue, _Order(*row)) for row in rows], limit, lambda order: order.id)

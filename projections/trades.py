@@ -6,7 +6,7 @@ import msgspec
 
 from domain.events import Event, TradeExecuted
 from domain.units import BUY, SELL
-from projections.catalogue import Catalogue
+from projections.catalogue import ARE_LISTED, Catalogue
 from projections.database import Insert, Reading, Row, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
@@ -102,6 +102,8 @@ def read_trades(
     db: Reading, catalogue: Catalogue, market: str, after: int | None, limit: int
 ) -> Page[TradeView]:
     """Return a market's trades, newest first."""
+    if market not in catalogue.markets:
+        return Page([], None)
     clause, values = where(("market = ?", market), ("trade_id < ?", after))
     rows = db.rows(
         f"SELECT * FROM trades {clause} ORDER BY trade_id DESC LIMIT ?",
@@ -130,7 +132,7 @@ def read_account_trades(
         )  # fmt: skip
         found.update(
             db.rows(
-                f"SELECT * FROM trades {clause} ORDER BY position DESC LIMIT ?",
+                f"SELECT * FROM trades {clause} AND {ARE_LISTED} ORDER BY position DESC LIMIT ?",
                 (*values, limit + 1),
             )
         )

@@ -12,6 +12,7 @@ from eventstore.store import Store
 from projections.compare import fingerprint
 from projections.database import Overtaken, ViewsBroken, ViewStore
 from projections.runner import ProjectionRunner, catch_up, rebuild
+from projections.view_set import MARKETS as MARKETS_GROUP
 from projections.view_set import Batch, ViewSet
 from projections.views import Views
 from tests.conformance.view_backends import ViewBackend
@@ -194,6 +195,33 @@ def test_two_processes_cannot_move_the_same_views(day: Day, view_store: ViewStor
         second.write(second.fold(commits))
     first.close()
     second.close()
+
+
+def test_markets_that_the_catalogue_does_not_know_yet_are_not_shown(
+    day: Day, views: Views, view_store: ViewStore
+) -> None:
+    """The group "markets" is ahead of the group "accounts", as with workers of its own."""
+    _begin_empty(view_store)
+    current = view_store.current()
+    assert current is not None
+    ahead = ViewSet(view_store.open(current), [MARKETS_GROUP])
+    ahead.write(ahead.fold(day.log.read(0, 1_000)))
+    ahead.close()
+    assert views.position() == 0
+    for account in day.exchange.accounts:
+        assert views.order_history(account).items == []
+        assert views.open_orders(account).items == []
+        assert views.account_trades(account).items == []
+        assert [views.order(account, order_id=number) for number in (1, 2, 3)] == [None] * 3
+    for market in day.exchange.markets:
+        assert views.trades(market).items == []
+        assert views.candles(market, "1m", fill=True) == []
+        assert (views.depth(market), views.ticker(market)) == (None, None)
+    catch_up(day.log, view_store)
+    assert views.position() == day.exchange.position
+    whole = fingerprint(views)
+    rebuild(day.log, view_store)
+    assert fingerprint(views) == whole
 
 
 def test_a_rebuild_swaps_under_a_live_runner_and_reader(

@@ -1,0 +1,157 @@
+"""Whatever is killed, and whenever: the views are those that a fold from zero gives."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from eventstore.memory import open_memory
+from eventstore.sqlite import open_sqlite
+from eventstore.store import Log
+from projections.compare import compare
+from projections.database import ViewStore
+from projections.postgres import PostgresViews, migrate
+from projections.runner import ProjectionRunner, catch_up, rebuild
+from projections.sqlite import SQLiteViews
+from projections.views import Views
+from tests.conformance.test_projections import Day
+
+PATIENCE_S = 60.0
+KILLS = 8
+
+
+@pytest.fixture
+def view_store(postgres_database: str) -> Iterator[ViewStore]:
+    migrate(postgres_database)
+    with closing(PostgresViews(postgres_database)) as store:
+        yield store
+
+
+def require_exact(log: Log, store: ViewStore, directory: Path) -> None:
+    reference = SQLiteViews(directory / "reference")
+    rebuild(log, reference)
+    with closing(Views(store)) as ours, closing(Views(reference)) as theirs:
+        assert compare(ours, theirs) == []
+
+
+def cut_connections(url: str) -> int:
+    """Terminate every connection of the views, whatever it is doing; return how many."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'foldex views'"
+        ).fetchall()
+    return len(found)
+
+
+def test_a_runner_whose_connection_is_cut_again_and_again_goes_on_exactly(
+    view_store: ViewStore, postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.runner.COMMITS_PER_PAGE", 3)
+    monkeypatch.setattr("projections.runner.EVENTS_PER_BATCH", 1)
+    monkeypatch.setattr("projections.runner.RETRY_S_MAX", 0.2)
+    with open_memory() as memory, closing(Views(view_store)) as views:
+        day = Day(memory)
+        catch_up(day.log, view_store)
+        runner = ProjectionRunner(day.log, view_store)
+        runner.start()
+        cut = 0
+        for _ in range(KILLS):
+            day.go_on(60)
+            cut += cut_connections(postgres_database)
+            # A reader whose connection is gone asks once more on a new one.
+            assert views.position() > 0
+        assert runner.wait_for(day.exchange.position, PATIENCE_S), runner.failed
+        runner.stop()
+        assert runner.failed is None
+        assert cut > KILLS
+        require_exact(day.log, view_store, tmp_path)
+
+
+def test_a_process_that_is_killed_in_the_middle_counts_nothing_twice(
+    view_store: ViewStore, postgres_database: str, tmp_path: Path
+) -> None:
+    with open_sqlite(tmp_path, for_writing=True) as store:
+        catch_up(store.log, view_store)
+        Day(store).go_on(1_500)
+        killed = 0
+        for lines in range(2, 2 + KILLS):
+            child = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "tests.simulation.views_child"),
+                    *(str(tmp_path), postgres_database),
+                ],
+                stdout=subprocess.PIPE,
+            )
+            assert child.stdout is not None
+            for _ in range(lines):
+                child.stdout.readline()
+            time.sleep(0.003 * lines)  # Somewhere in the next batch.
+            child.kill()
+            killed += child.wait() != 0
+            child.stdout.close()
+        assert killed > KILLS / 2
+        catch_up(store.log, view_store)
+        require_exact(store.log, view_store, tmp_path)
+
+
+def test_two_runners_of_the_same_views_count_nothing_twice(
+    view_store: ViewStore, postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.runner.COMMITS_PER_PAGE", 2)
+    monkeypatch.setattr("projections.runner.EVENTS_PER_BATCH", 1)
+    with open_memory() as memory, closing(PostgresViews(postgres_database)) as other:
+        day = Day(memory)
+        catch_up(day.log, view_store)
+        runners = [ProjectionRunner(day.log, each) for each in (view_store, other)]
+        for runner in runners:
+            runner.start()
+        for _ in range(10):
+            day.go_on(60)
+        for runner in runners:
+            assert runner.wait_for(day.exchange.position, PATIENCE_S), runner.failed
+            runner.stop()
+        assert [runner.failed for runner in runners] == [None, None]
+        require_exact(day.log, view_store, tmp_path)
+
+
+def test_a_runner_waits_for_a_database_that_was_gone_from_the_start_of_a_batch(
+    view_store: ViewStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server refuses connections for a while: nothing fails, and the lag tells."""
+    refusing = threading.Event()
+    connect = psycopg.connect
+
+    def refuse(*args: object, **more: object) -> object:
+        if refusing.is_set():
+            raise psycopg.OperationalError("the server is starting up")
+        return connect(*args, **more)  # type: ignore[arg-type]
+
+    with open_memory() as memory:
+        day = Day(memory)
+        catch_up(day.log, view_store)
+        runner = ProjectionRunner(day.log, view_store)
+        runner.start()
+        monkeypatch.setattr("projections.postgres_database.psycopg.connect", refuse)
+        refusing.set()
+        with connect(postgres_database) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'foldex views'"
+            )
+        before = runner.position
+        day.go_on(10)
+        assert not runner.wait_for(day.exchange.position, 0.5)
+        lag = runner.lag(now_ms=day.exchange.time_ms + 1_000)
+        assert lag.events == day.exchange.position - before
+        assert lag.ms >= 1_000
+        refusing.clear()
+        assert runner.wait_for(day.exchange.position, PATIENCE_S), runner.failed
+        assert runner.lag(now_ms=day.exchange.time_ms) == (0, 0)
+        runner.stop()
