@@ -13,6 +13,7 @@ from api import (
     cli_store,
     cli_vault,
     cli_views,
+    cli_wallet,
 )
 from api.cli_output import EXIT_DIFFERENT, clear_errors, examples, say
 
@@ -67,6 +68,7 @@ app.add_typer(cli_views.app, name="candles")
 app.command(epilog=examples("foldex snapshot --data data"))(cli_store.snapshot)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_config.app, name="config")
+app.add_typer(cli_wallet.app, name="wallet")
 app.add_typer(cli_export.app, name="export")
 app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_signer.app, name="signer")

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from api import (
     accounts,
     audit_events,
+    custody,
     health,
     market_data,
     operator,
@@ -42,6 +43,7 @@ ROUTERS: Final = (
     market_data.router,
     requests.router,
     operator.router,
+    custody.router,
     audit_events.router,
     health.router,
 )

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Self
 
+from api.custody_setup import CustodyRunner, open_custody, open_desk
 from api.deployment import Deployment, deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
@@ -39,6 +40,7 @@ from projections.database import ViewStore
 from projections.runner import ProjectionRunner
 from projections.view_set import GROUPS
 from projections.views import Views
+from wallet.desk import Desk
 
 
 def system_clock_ms() -> int:
@@ -50,7 +52,8 @@ def system_clock_ms() -> int:
 class Frontend:
     """What serves the API: the views and keys, and the way to an engine, wherever that runs.
 
-    resources: closes all of it, the last first, and each also when one before it fails to.
+    resources: closes all of it, the last first, and each also when one before it fails to. desk:
+    where a chain is connected.
     """
 
     settings: Settings
@@ -62,6 +65,7 @@ class Frontend:
     monitor: Monitor
     loop: LoopPart
     resources: ExitStack
+    desk: Desk | None = None
 
     def start(self) -> None:
         """Begin. The way to the engine begins on the event loop: `Gateway.open`."""
@@ -102,6 +106,7 @@ class Foldex(Frontend):
     fence: FenceWatch
     snapshotter: Snapshotter
     publisher: Publisher | None
+    custody: CustodyRunner | None = None
 
     def start(self) -> None:
         """Recover, take commands, let the views follow.
@@ -115,12 +120,35 @@ class Foldex(Frontend):
         self.snapshotter.start()
         if self.publisher is not None:
             self.publisher.start()
+        if self.settings.ethereum_url:
+            self.start_custody(self.settings)
+
+    def start_custody(self, settings: Settings) -> None:
+        """Connect the chain that the settings name, and run custody beside the engine.
+
+        Raises: BadSetting; WalletError: the node or the signer does not answer, or is another.
+        """
+        opened = self.resources
+        custody = open_custody(
+            settings,
+            self.deployment,
+            opened,
+            send=self.engine.execute,
+            log=self.store.log,
+            clock_ms=self.gateway.clock_ms,
+        )
+        self.desk = open_desk(settings, self.deployment, opened)
+        self.custody = CustodyRunner(custody)
+        opened.callback(self.custody.stop)
+        self.custody.start()
 
     @property
     def failed(self) -> BaseException | None:
         """Why the exchange stopped by itself, if it did: then the process has to end."""
         published = None if self.publisher is None else self.publisher.failed
-        return self.gateway.failed or self.fence.failed or self.runner.failed or published
+        custody = None if self.custody is None else self.custody.failed
+        parts = (self.gateway.failed, self.fence.failed, self.runner.failed, published, custody)
+        return next((failure for failure in parts if failure is not None), None)
 
 
 def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_ms) -> Foldex:
@@ -195,7 +223,9 @@ def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_cl
         followed = views_part(settings, views, lambda: engine.position)
         monitor = Monitor(settings, Metrics(), [loop, LinkPart(engine), followed])
         opened.callback(monitor.stop)
+        desk = open_desk(settings, deployment, opened) if settings.ethereum_url else None
         return Frontend(
+            desk=desk,
             settings=settings,
             deployment=deployment,
             views=views,

@@ -8,6 +8,7 @@ from typing import Final
 
 from api.bootstrap import Foldex, system_clock_ms
 from api.cli_output import say
+from api.demo_chain import DemoChain, start_chain
 from api.demo_traders import MAKER, TAKERS, DemoMarket, Traders
 from api.server import serve
 from api.settings import Settings
@@ -34,14 +35,17 @@ def run_demo(settings: Settings, seed: int) -> int:
     Raises: StoreError, KeyStoreError: the data directory cannot be used.
     """
     traders: list[Traders] = []
+    chains: list[DemoChain] = []
 
     def prepare(foldex: Foldex) -> None:
         _open_exchange(foldex)
+        chains.append(start_chain(settings, foldex.resources))
+        foldex.start_custody(chains[0].settings)
         traders.append(Traders(foldex.engine, _markets(), seed, system_clock_ms))
         traders[0].start()
 
     def ready(foldex: Foldex) -> None:
-        say(_next_steps(foldex.settings, _write_client(foldex)))
+        say(_next_steps(settings, _write_client(foldex, chains[0]), chains[0].url))
 
     try:
         return serve(settings, prepare=prepare, on_ready=ready)
@@ -95,7 +99,7 @@ def _deposit(now_ms: int, account: str, asset: str) -> CreditDeposit:
     )
 
 
-def _write_client(foldex: Foldex) -> Path:
+def _write_client(foldex: Foldex, chain: DemoChain) -> Path:
     """Create keys and write a shell file that signs with them, readable by its owner only."""
     directory = foldex.settings.data.absolute()
     path = directory / CLIENT_NAME
@@ -109,6 +113,12 @@ def _write_client(foldex: Foldex) -> Path:
         trader_secret=trader[1],
         operator_key=operator[0],
         operator_secret=operator[1],
+        root=shlex.quote(str(Path(__file__).resolve().parents[1])),
+        custody=shlex.quote(str(chain.directory)),
+        node=chain.url,
+        config=shlex.quote(str(chain.settings.wallet_config)),
+        signer=shlex.quote(str(chain.settings.signer)),
+        data=shlex.quote(str(directory)),
     )
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -137,6 +147,29 @@ FOLDEX_URL={url}
 as_trader() {{ foldex_signed {trader_key} {trader_secret} "$@"; }}
 as_operator() {{ foldex_signed {operator_key} {operator_secret} "$@"; }}
 
+# What custody needs to know, for `foldex wallet`.
+export FOLDEX_ETHEREUM_URL={node} FOLDEX_WALLET_CONFIG={config} FOLDEX_SIGNER={signer}
+export FOLDEX_DATA={data}
+
+foldex() {{ (cd {root} && ./foldex "$@"); }}
+
+# demo_pay ADDRESS ETHER: somebody's money, sent on the demo's own Ethereum.
+demo_pay() {{ foldex wallet faucet --url "$FOLDEX_ETHEREUM_URL" "$1" "$2"; }}
+
+# field NAME: print a field of the JSON on stdin.
+field() {{ {python} -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }}
+
+# as_officer WITHDRAWAL: see what is to be paid, sign it with the officer's own key, hand that in.
+as_officer() {{
+  local review="{custody}/review.json" approval
+  as_operator GET "/v1/operator/withdrawals/$1/review" | {python} -c '
+import json, sys
+print(json.dumps(json.load(sys.stdin)["intent"]))' > "$review" || return
+  approval=$(foldex vault approve --key {custody}/ann.key --intent "$review" --yes \\
+    --passphrase-file {custody}/passphrase) || return
+  as_operator POST "/v1/operator/withdrawals/$1/approvals" '{{"approval":"'"$approval"'"}}'
+}}
+
 # Signature: hex HMAC-SHA256 over timestamp, window, method, path, query and body (docs/api.md).
 foldex_signed() {{
   local key="$1" secret="$2" method="$3" target="$4" body="${{5:-}}" stamp
@@ -151,14 +184,18 @@ print(now, hmac.new(os.environ["FOLDEX_SECRET"].encode(), text, hashlib.sha256).
   set -- -H "X-Foldex-Key: $key" -H "X-Foldex-Timestamp: ${{stamp% *}}" \\
     -H "X-Foldex-Signature: ${{stamp#* }}"
   if [ -n "$body" ]; then set -- "$@" -H "Content-Type: application/json" --data-binary "$body"; fi
+  if [ -n "${{IDEMPOTENCY_KEY:-}}" ]; then set -- "$@" -H "Idempotency-Key: $IDEMPOTENCY_KEY"; fi
   curl -sS -X "$method" "$@" "$FOLDEX_URL$target"; echo
 }}
 """
 
 
-def _next_steps(settings: Settings, client: Path) -> str:
+def _next_steps(settings: Settings, client: Path, node: str) -> str:
     return _NEXT_STEPS.lstrip().format(
-        url=_url(settings), client=shlex.quote(str(client)), data=settings.data.absolute()
+        url=_url(settings),
+        client=shlex.quote(str(client)),
+        data=settings.data.absolute(),
+        node=node,
     )
 
 
@@ -178,6 +215,26 @@ Try this in another shell:
   as_trader GET /v1/balances
   as_trader POST /v1/orders '{{"market":"BTC-USDT","side":"buy","type":"market","quantity":"0.01"}}'
   as_trader GET '/v1/orders/history?limit=1'
+
+  # Coins from a chain: an address, a deposit, its confirmations (3 blocks of 1 s), the balance
+  ADDRESS=$(as_trader POST /v1/deposit-addresses '{{"asset":"ETH"}}' | field address); echo $ADDRESS
+  demo_pay $ADDRESS 1.5
+  as_trader GET /v1/deposits/pending
+  sleep 6; as_trader GET '/v1/deposits?limit=1'; as_trader GET /v1/balances
+
+  # Coins to a chain: request, an officer's signature, signed by the signer, paid on chain
+  PAYEE=0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC
+  REQUEST='{{"asset":"ETH","amount":"0.75","address":"'$PAYEE'"}}'
+  WITHDRAWAL=$(IDEMPOTENCY_KEY=demo-$RANDOM as_trader POST /v1/withdrawals "$REQUEST" |
+    field withdrawal_id)
+  as_operator GET '/v1/operator/withdrawals?status=requested'
+  as_officer $WITHDRAWAL
+  sleep 8; as_trader GET /v1/withdrawals/$WITHDRAWAL
+  BALANCE='{{"jsonrpc":"2.0","id":1,"method":"eth_getBalance","params":["'$PAYEE'","latest"]}}'
+  curl -sS -w '\n' -H 'Content-Type: application/json' {node} -d "$BALANCE"
+
+  # Books, chain and ledger agree
+  foldex wallet reconcile
 
   # The events that this order wrote
   as_operator GET '/v1/events?account=demo&market=BTC-USDT&limit=20'

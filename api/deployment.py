@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Final
 
+import wallet.store
 from api.key_postgres import keys_on, migrate_keys
 from api.key_stores import keys_in
 from api.keys import KeyStore, KeyStoreError
@@ -24,6 +25,7 @@ from projections.database import ViewStore
 from projections.postgres import PostgresViews
 from projections.postgres import migrate as migrate_views
 from projections.sqlite import SQLiteViews
+from wallet.store import Books
 
 LOCK_POLL_S: Final = 0.1
 """How often a standby looks whether the data directory is free."""
@@ -87,6 +89,10 @@ class Deployment(ABC):
     @abstractmethod
     def open_positions(self) -> PublishedPositions:
         """Return how far the log has been published. Raises: StoreError."""
+
+    @abstractmethod
+    def open_books(self) -> Books:
+        """Return custody's books. Raises: StoreError."""
 
 
 class Embedded(Deployment):
@@ -159,6 +165,10 @@ class Embedded(Deployment):
         """Return the file in the directory."""
         return SQLitePublished(self._directory)
 
+    def open_books(self) -> Books:
+        """Return the file in the directory; it is made when there is none."""
+        return wallet.store.open_sqlite(self._directory)
+
 
 class Production(Deployment):
     """A PostgreSQL database."""
@@ -198,6 +208,7 @@ class Production(Deployment):
             done.append("made the tables of the API keys")
         migrate_positions(self._url)
         migrate_views(self._url)
+        wallet.store.migrate(self._url)
         return done
 
     def open_store(
@@ -229,6 +240,11 @@ class Production(Deployment):
     def open_positions(self) -> PublishedPositions:
         """Return the table in the database."""
         return PostgresPublished(self._url)
+
+    def open_books(self) -> Books:
+        """Return the tables in the database; nothing but `migrate` ever creates them."""
+        with store_errors(self._server):
+            return wallet.store.open_postgres(self._url)
 
 
 def deployment_of(settings: Settings) -> Deployment:

@@ -116,6 +116,16 @@ class ViewBehind(ApiProblem):
     retryable = True
 
 
+class CustodyUnavailable(ApiProblem):
+    code, status, title = "custody_unavailable", 503, "No chain is connected to this process"
+
+
+class CustodyRefused(ApiProblem):
+    """The detail begins with custody's own code, one of those of the topic `errors`."""
+
+    code, status, title = "custody_refused", 409, "Custody could not do this"
+
+
 class NotReady(ApiProblem):
     code, status, title = "not_ready", 503, "The exchange does not take commands now"
     retryable = True

@@ -70,6 +70,18 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address on which the engine takes API processes."
     )
     engine_port: int = Field(default=7420, ge=0, le=65_535, description="Its port. 0: a free one.")
+    ethereum_url: str = Field(
+        default="",
+        description="`http://HOST:PORT` of an Ethereum node. Empty: no deposits from a chain.",
+    )
+    signer: Path | None = Field(
+        default=None, description="Socket of the signer; needed with FOLDEX_ETHEREUM_URL."
+    )
+    wallet_config: Path | None = Field(
+        default=None,
+        description="TOML file of the chain's assets and custody's limits; needed with"
+        " FOLDEX_ETHEREUM_URL.",
+    )
     host: Host = Field(default="127.0.0.1", description="Address of the public API.")
     port: int = Field(
         default=8000, ge=0, le=65_535, description="Its port. 0: a free one, see the log."

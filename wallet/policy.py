@@ -47,7 +47,7 @@ class Policy:
     blocks can be disconnected; more stops everything. replace_after: blocks that an attempt waits
     before one with a higher fee takes its place. in_flight_max: payments of one sender that wait
     for their end. top_up_gas: units of gas that a token's sweep needs. approvals: of officers that
-    a withdrawal waits for; the signer has its own rules and checks each.
+    a withdrawal or contract waits for; the signer has its own rules and checks each.
     """
 
     rules: Sequence[ConfirmationRule]
@@ -72,7 +72,8 @@ class Policy:
 
     def approvals_needed(self, intent: Intent) -> int:
         """Return how many officers must have approved an intent before it gets a slot."""
-        return self.approvals if intent.kind is IntentKind.WITHDRAWAL else 0
+        approved = (IntentKind.WITHDRAWAL, IntentKind.DEPLOY, IntentKind.CALL)
+        return self.approvals if intent.kind in approved else 0
 
     def confirmations(self, asset: str, amount: int) -> int:
         """Return how many blocks a deposit waits for."""

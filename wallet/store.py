@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import RecordConflictError
+from psycopg.conninfo import conninfo_to_dict
 
 from wallet.errors import WalletError
 
 FILE: Final = "wallet.sqlite"
+SCHEMA: Final = "foldex_wallet"
 PAGE: Final = 500
 
 
@@ -66,3 +69,30 @@ def open_sqlite(directory: Path) -> Books:
             "SQLITE_LOCK_TIMEOUT": "10",
         }
     )
+
+
+def open_postgres(url: str, *, create: bool = False) -> Books:
+    """Return the books in a database, in the schema `foldex_wallet`. create: its tables, too.
+
+    Raises: eventsourcing.persistence.PersistenceError: they cannot be opened.
+    """
+    given = conninfo_to_dict(url)
+    return Books(
+        {
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": str(given.get("dbname") or ""),
+            "POSTGRES_HOST": str(given.get("host") or ""),
+            "POSTGRES_PORT": str(given.get("port") or "5432"),
+            "POSTGRES_USER": str(given.get("user") or ""),
+            "POSTGRES_PASSWORD": str(given.get("password") or ""),
+            "POSTGRES_SCHEMA": SCHEMA,
+            "CREATE_TABLE": "y" if create else "n",
+        }
+    )
+
+
+def migrate(url: str) -> None:
+    """Make the schema and the tables of the books. Raises: psycopg.Error, PersistenceError."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    open_postgres(url, create=True).close()

@@ -1,0 +1,161 @@
+"""`wallet`: custody of one chain's coins."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli_output import (
+    EXIT_DIFFERENT,
+    EXIT_STORE,
+    EXIT_USAGE,
+    DataOption,
+    JsonOption,
+    clear_errors,
+    examples,
+    fail,
+    say,
+    say_json,
+    settings_for,
+)
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from wallet.desk import Desk
+
+
+@contextmanager
+def wallet_errors() -> Iterator[None]:
+    """Turn what custody raises into one clear line and its exit code."""
+    from wallet.config import BadConfig
+    from wallet.errors import WalletError
+
+    try:
+        yield
+    except WalletError as error:
+        fail(f"{error.code}: {error}", EXIT_STORE)
+    except BadConfig as error:
+        fail(str(error), EXIT_USAGE)
+
+
+app = typer.Typer(no_args_is_help=True, help="Custody: deposits, withdrawals and contracts.")
+
+
+@app.command(epilog=examples("FOLDEX_ENGINE=127.0.0.1:7420 foldex wallet run"))
+def run(data: DataOption = "") -> None:
+    """Run custody beside the engine that FOLDEX_ENGINE names, until SIGTERM.
+
+    `serve` runs it by itself when FOLDEX_ETHEREUM_URL is set.
+    """
+    with clear_errors(), wallet_errors():
+        from api.custody_process import run_custody
+
+        settings = settings_for(data)
+        if not settings.engine:
+            fail("FOLDEX_ENGINE is needed: HOST:PORT of the engine", EXIT_USAGE)
+        raise typer.Exit(run_custody(settings, on_ready=say))
+
+
+@app.command(epilog=examples("foldex wallet status", "foldex wallet status --json"))
+def status(data: DataOption = "", as_json: JsonOption = False) -> None:
+    """Show how far the chain is followed, and what is under way."""
+    with clear_errors(), wallet_errors(), ExitStack() as opened:
+        found = _desk(settings_for(data), opened).status()
+        if as_json:
+            say_json(found)
+            return
+        say(f"{found.chain} is followed to block {found.height}; {found.addresses} addresses")
+        say(f"deposits: {found.deposits or 'none'}; payments under way: {found.open_payments}")
+        for asset, amount in found.refills.items():
+            say(f"the hot wallet {found.hot} asks for {amount} base units of {asset}")
+        if found.paused:
+            say(f"PAUSED: {found.paused}")
+
+
+@app.command(epilog=examples("foldex wallet reconcile", "foldex wallet reconcile --data data"))
+def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
+    """Compare the books with the chain and with the ledger; exit with 1 on any difference."""
+    with clear_errors(), wallet_errors(), ExitStack() as opened:
+        from api.custody_link import ledger_facts
+        from api.custody_setup import open_custody
+        from api.deployment import deployment_of
+        from wallet.reconcile import reconcile as compare
+
+        settings = settings_for(data)
+        deployment = deployment_of(settings)
+        custody = open_custody(settings, deployment, opened)
+        store = opened.enter_context(deployment.open_store())
+        facts = ledger_facts(store.log, {coin.asset for coin in custody.coins})
+        report = compare(
+            chain=custody.chain,
+            book=custody.book,
+            coins=custody.coins,
+            keys=custody.keys,
+            ledger=facts,
+        )
+        if as_json:
+            say_json(report)
+        else:
+            say(f"as of block {report.block.height} {report.block.hash}")
+            for total in report.totals:
+                say(f"{total.asset}: {total.on_chain} on chain, {total.credited} credited and"
+                    f" {total.dust} dust, in base units")  # fmt: skip
+            for each in report.differences:
+                say(f"DIFFERENT: {each.what}: books {each.books}, other {each.other}")
+            say(f"{report.addresses} addresses, {report.deposits} deposits and"
+                f" {report.withdrawals} withdrawals compared; {len(report.differences)}"
+                " differences")  # fmt: skip
+        if report.differences:
+            raise typer.Exit(EXIT_DIFFERENT)
+
+
+@app.command(epilog=examples("foldex wallet pause --reason 'incident 12'"))
+def pause(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = "") -> None:
+    """Stop crediting deposits and signing payments."""
+    with clear_errors(), wallet_errors(), ExitStack() as opened:
+        _desk(settings_for(data), opened).pause(reason)
+        say("paused")
+
+
+@app.command(epilog=examples("foldex wallet resume"))
+def resume(data: DataOption = "") -> None:
+    """Go on crediting and signing."""
+    with clear_errors(), wallet_errors(), ExitStack() as opened:
+        _desk(settings_for(data), opened).resume("command line")
+        say("resumed")
+
+
+@app.command(epilog=examples("foldex wallet payments", "foldex wallet payments --json"))
+def payments(data: DataOption = "", as_json: JsonOption = False) -> None:
+    """List every transaction of ours with its attempts and its end."""
+    with clear_errors(), wallet_errors(), ExitStack() as opened:
+        found = _desk(settings_for(data), opened).payments()
+        if as_json:
+            say_json(found)
+            return
+        for each in found:
+            last = each.txids[-1] if each.txids else "-"
+            say(f"{each.id}  {each.status}  {each.amount} {each.asset}  {last}  {each.reason}")
+
+
+@app.command(epilog=examples("foldex wallet faucet --url http://127.0.0.1:8545 0x7099… 1.5"))
+def faucet(
+    address: Annotated[str, typer.Argument(help="Who gets it.")],
+    amount: Annotated[str, typer.Argument(help="Ether, such as 1.5.")],
+    url: Annotated[str, typer.Option(help="Of a node for development.")],
+) -> None:
+    """Pay from a development node's first account, whose key everybody knows; never a real one."""
+    with clear_errors(), wallet_errors():
+        from api.demo_chain import pay
+        from wallet.config import base_units
+        from wallet.types import Address
+
+        say(pay(url, Address(address), base_units(amount, 18)))
+
+
+def _desk(settings: "Settings", opened: ExitStack) -> "Desk":
+    from api.custody_setup import open_desk
+    from api.deployment import deployment_of
+
+    return open_desk(settings, deployment_of(settings), opened)

@@ -1,0 +1,58 @@
+"""Custody as a process of its own, beside an engine in another."""
+
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import FrameType
+from typing import Final
+
+from api.bootstrap import system_clock_ms
+from api.custody_link import RemoteEngine
+from api.custody_setup import CustodyRunner, open_custody
+from api.deployment import deployment_of
+from api.engine_client import EngineClient, addresses_of
+from api.logs import configure_logging
+from api.settings import Settings
+
+WATCH_EVERY_S: Final = 0.1
+LOCK: Final = "custody"
+"""Only one process runs custody; the records' versions make sure of it, the lock is polite."""
+
+
+def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
+    """Run custody until SIGTERM or SIGINT; return 0, or 1 when it failed: start it again.
+
+    Raises: BadSetting, StoreError, StoreLocked, WalletError: what cannot be used, and what to do.
+    """
+    configure_logging(settings)
+    stop = threading.Event()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+    deployment = deployment_of(settings)
+    with ExitStack() as opened:
+        opened.enter_context(deployment.lock(LOCK))
+        store = opened.enter_context(deployment.open_store())
+        token = settings.engine_token.get_secret_value()
+        engine = RemoteEngine(EngineClient(addresses_of(settings.engine), token))
+        opened.callback(engine.close)
+        custody = open_custody(
+            settings,
+            deployment,
+            opened,
+            send=engine.send,
+            log=store.log,
+            clock_ms=system_clock_ms,
+        )
+        runner = CustodyRunner(custody)
+        opened.callback(runner.stop)
+        runner.start()
+        on_ready(f"Custody follows {custody.chain.id} from block "
+                 f"{custody.book.chain_record.tip.height}")  # fmt: skip
+        while runner.failed is None and not stop.wait(WATCH_EVERY_S):
+            pass
+        return 0 if runner.failed is None else 1

@@ -1,0 +1,134 @@
+"""Puts custody together, by the settings: chain, books, signer, keys, and the exchange."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from api.custody_link import ExchangeLink, Send
+from api.deployment import Deployment
+from api.settings import Settings
+from api.settings_sources import BadSetting
+from eventstore.store import Log
+from wallet.config import BadConfig, Config, load
+from wallet.desk import Desk
+from wallet.ethereum.chain import EthereumChain
+from wallet.ethereum.contracts import EthereumContracts
+from wallet.ports import ApprovedWithdrawal, ExchangeUnavailable
+from wallet.service import Custody
+from wallet.signer.client import SignerClient
+from wallet.types import Address, ChainId
+
+_log = logging.getLogger(__name__)
+
+
+class NoExchange:
+    """For processes that only read the books and add to them: nothing is sent from here."""
+
+    def credit(self, *, account: str, asset: str, units: int, deposit_id: str) -> None:
+        """Never asked for."""
+        raise ExchangeUnavailable("this process sends nothing")
+
+    def reverse(self, *, deposit_id: str) -> None:
+        """Never asked for."""
+        raise ExchangeUnavailable("this process sends nothing")
+
+    def complete(self, *, withdrawal_id: int, txid: str) -> None:
+        """Never asked for."""
+        raise ExchangeUnavailable("this process sends nothing")
+
+    def fail(self, *, withdrawal_id: int, reason: str) -> None:
+        """Never asked for."""
+        raise ExchangeUnavailable("this process sends nothing")
+
+    def approved(self, after: int) -> tuple[list[ApprovedWithdrawal], int]:
+        """Nothing is followed."""
+        return [], after
+
+
+def config_of(settings: Settings) -> tuple[Config, Path]:
+    """Return what the settings' file says of the chain, and the signer's socket.
+
+    Raises: BadSetting.
+    """
+    if not settings.ethereum_url or not settings.signer or not settings.wallet_config:
+        raise BadSetting(
+            "custody needs FOLDEX_ETHEREUM_URL, FOLDEX_SIGNER and FOLDEX_WALLET_CONFIG"
+        )
+    try:
+        return load(settings.wallet_config), settings.signer
+    except BadConfig as error:
+        raise BadSetting(f"FOLDEX_WALLET_CONFIG: {error}") from error
+
+
+def open_custody(
+    settings: Settings,
+    deployment: Deployment,
+    opened: ExitStack,
+    *,
+    send: Send | None = None,
+    log: Log | None = None,
+    clock_ms: Callable[[], int] = lambda: 0,
+) -> Custody:
+    """Return custody, its books read. With `send` and `log` it can be run, else only asked.
+
+    opened: closes what it needs. Raises: BadSetting; WalletError: the node or the signer does not
+    answer, or they are not those that the books are of.
+    """
+    config, socket = config_of(settings)
+    chain = EthereumChain.connect(settings.ethereum_url, expected=ChainId(config.chain))
+    books = opened.enter_context(deployment.open_books())
+    signer = SignerClient(socket, index_of=lambda address: _index(custody, address))
+    opened.callback(signer.close)
+    exchange = NoExchange() if send is None or log is None else ExchangeLink(send, log, clock_ms)
+    custody = Custody(
+        chain=chain,
+        books=books,
+        coins=config.coins,
+        policy=config.policy,
+        keys=signer.keys(),
+        signer=signer,
+        exchange=exchange,
+    )
+    custody.open(config.start_height)
+    return custody
+
+
+def open_desk(settings: Settings, deployment: Deployment, opened: ExitStack) -> Desk:
+    """Return what people ask custody through, in any process. Raises: as `open_custody`."""
+    custody = open_custody(settings, deployment, opened)
+    chain = custody.chain
+    contracts = EthereumContracts(chain) if isinstance(chain, EthereumChain) else None
+    return Desk(custody, contracts)
+
+
+def _index(custody: Custody, address: Address) -> int | None:
+    return custody.book.index_of.get(address)
+
+
+class CustodyRunner:
+    """Runs custody in a thread. `failed`: why it stopped by itself."""
+
+    def __init__(self, custody: Custody) -> None:
+        self.failed: BaseException | None = None
+        self._custody = custody
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="custody")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the step under way, and end."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._custody.run(self._stop)
+        except Exception as error:  # noqa: BLE001  Whatever it is, the process has to end.
+            _log.exception("custody stopped")
+            self.failed = error

@@ -1,0 +1,219 @@
+"""The demo's own Ethereum: a chain in this process, a vault, a signer beside it, an officer.
+
+All of it is made anew for each demo, under another chain number, as the chain itself is gone when
+the process ends. Its secrets are worth nothing, and are kept in the demo's directory.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from eth_account import Account
+
+from api.settings import Settings
+from wallet.errors import WalletError
+from wallet.ethereum.chain import EthereumChain
+from wallet.ethereum.devnode.node import DevNode, dev_keys
+from wallet.ethereum.devnode.server import DevNodeServer
+from wallet.keys.secret import Secret
+from wallet.signer.client import SignerClient
+from wallet.signer.journal import Journal
+from wallet.types import Address
+from wallet.vault import vault
+from wallet.vault.contents import Key, Seed
+from wallet.vault.document import ONLINE_ROLES, Role
+from wallet.vault.officers import create_officer
+from wallet.vault.protection import PassphraseProtection
+
+OFFICER: Final = "ann"
+BLOCK_S: Final = 1.0
+ETHER: Final = 10**18
+HOT_ETHER: Final = 50
+_MEMORY_KIB: Final = 8 * 1024
+"""Of the passphrase's protection: the least, as it protects nothing here."""
+_SIGNER_S_MAX: Final = 20.0
+_ROOT: Final = Path(__file__).resolve().parents[1]
+
+_POLICY: Final = """\
+version = 1
+stop_file = "{directory}/stop"
+
+[[officers]]
+name = "ann"
+public_key = "{officer}"
+
+[[chains]]
+id = "{chain}"
+gas_max = 3_000_000
+gas_price_max = "500000000000"
+fee_max = "500000000000000000"
+fees_per_day = "5000000000000000000"
+fee_share_bps_max = 1000
+
+[[rules]]
+chain = "{chain}"
+kind = "withdrawal"
+roles = ["hot"]
+to = ["any"]
+per_transaction = "20000000000000000000"
+per_day = "200000000000000000000"
+approvals = 1
+
+[[rules]]
+chain = "{chain}"
+kind = "sweep"
+roles = ["deposit", "hot"]
+to = ["own:hot", "own:cold"]
+per_transaction = "1000000000000000000000"
+per_day = "100000000000000000000000"
+approvals = 0
+
+[[rules]]
+chain = "{chain}"
+kind = "release"
+roles = ["hot", "gas", "deposit"]
+approvals = 0
+"""
+
+_CONFIG: Final = """\
+chain = "{chain}"
+fee_price_max = "300000000000"
+fee_max = "300000000000000000"
+payment_confirmations = 3
+approvals = 1
+start_height = 0
+
+[[assets]]
+asset = "ETH"
+minimum = "0.001"
+hot_low = "1"
+hot_target = "100"
+hot_high = "500"
+sweep_from = "0.01"
+
+[[confirmations]]
+asset = "ETH"
+at_least = "10"
+blocks = 6
+
+[[confirmations]]
+blocks = 3
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoChain:
+    """A running chain, its node's URL, and the settings that let custody find everything."""
+
+    node: DevNode
+    url: str
+    directory: Path
+    settings: Settings
+
+
+def start_chain(settings: Settings, opened: ExitStack) -> DemoChain:
+    """Start chain and signer; `opened` ends them. Raises: OSError: the signer does not start."""
+    number = 1_000_000 + secrets.randbelow(1_000_000_000)
+    directory = settings.data.absolute() / "custody"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    (settings.data / "wallet.sqlite").unlink(missing_ok=True)
+    for leftover in ("wallet.sqlite-wal", "wallet.sqlite-shm"):
+        (settings.data / leftover).unlink(missing_ok=True)
+    made = directory / str(number)
+    made.mkdir(mode=0o700)
+    chain = f"eip155:{number}"
+    node = DevNode(chain_id=number)
+    server = opened.enter_context(DevNodeServer(node, interval_s=BLOCK_S))
+    _make_vault(made, chain)
+    (made / "custody.toml").write_text(_CONFIG.format(chain=chain), encoding="utf-8")
+    socket = made / "signer.sock"
+    _start_signer(made, socket, opened)
+    changed = settings.model_copy(
+        update={
+            "ethereum_url": server.url,
+            "signer": socket,
+            "wallet_config": made / "custody.toml",
+        }
+    )
+    with ExitStack() as asking:
+        client = SignerClient(socket)
+        asking.callback(client.close)
+        keys = client.keys()
+        for address, ether in ((keys.hot, HOT_ETHER), (keys.gas, 1)):
+            pay(server.url, address, ether * ETHER)
+    return DemoChain(node=node, url=server.url, directory=made, settings=changed)
+
+
+def pay(url: str, to: Address, amount: int) -> str:
+    """Pay wei from a development node's first account, whose key everybody knows; return the txid.
+
+    Raises: WalletError: there is no such node, or it is none for development.
+    """
+    chain = EthereumChain.connect(url)
+    payer: Any = Account.from_key(dev_keys()[0])
+    signed = payer.sign_transaction(
+        {
+            "chainId": int(chain.id.partition(":")[2]),
+            "nonce": int(chain.rpc.call("eth_getTransactionCount", payer.address, "pending"), 16),
+            "to": to,
+            "value": amount,
+            "gas": 21_000,
+            "maxFeePerGas": 100 * 10**9,
+            "maxPriorityFeePerGas": 10**9,
+        }
+    )
+    chain.broadcast(bytes(signed.raw_transaction))
+    return "0x" + bytes(signed.hash).hex()
+
+
+def _make_vault(directory: Path, chain: str) -> None:
+    passphrase = secrets.token_urlsafe(24)
+    file = directory / "passphrase"
+    file.touch(mode=0o600)
+    file.write_text(passphrase + "\n", encoding="ascii")
+    protection = PassphraseProtection.new(Secret(passphrase), os.urandom, _MEMORY_KIB)
+    cold = Key.of_seed(Role.COLD, Seed.new(os.urandom)).xpub
+    keys = (
+        *(Key.of_seed(role, Seed.new(os.urandom)) for role in ONLINE_ROLES),
+        Key.watched(Role.COLD, cold),
+    )
+    contents = vault.create(directory, keys, protection, os.urandom)
+    Journal.create(directory / "journal", contents.keyring().authenticate)
+    officer = create_officer(directory / f"{OFFICER}.key", OFFICER, protection, os.urandom)
+    policy = _POLICY.format(directory=directory, officer=officer.public_key, chain=chain)
+    (directory / "policy.toml").write_text(policy, encoding="utf-8")
+
+
+def _start_signer(directory: Path, socket: Path, opened: ExitStack) -> None:
+    """Run `foldex signer`, a process of its own that alone can sign."""
+    with (directory / "signer.log").open("wb") as log:
+        command = [sys.executable, "-m", "api", "signer", "run", "--vault", str(directory)]
+        process = subprocess.Popen(
+            [*command, "--passphrase-file", str(directory / "passphrase")],
+            cwd=_ROOT,
+            env=os.environ | {"PYTHONPATH": str(_ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    opened.callback(process.wait)
+    opened.callback(process.terminate)
+    client = SignerClient(socket)
+    opened.callback(client.close)
+    give_up_s = time.monotonic() + _SIGNER_S_MAX
+    while True:
+        try:
+            client.status()
+        except WalletError:
+            if process.poll() is not None or time.monotonic() > give_up_s:
+                raise OSError(0, f"the signer did not start: see {log.name}", log.name) from None
+            time.sleep(0.05)
+        else:
+            return

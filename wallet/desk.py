@@ -1,0 +1,291 @@
+"""What people ask of custody: addresses, reviews, contracts, how it is, stop and go on.
+
+It only adds to the books, which the process that runs custody reads: any process may have one.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from wallet.approvals import IntentText, canonical, parse_approval
+from wallet.chain import Artefact, Contracts
+from wallet.errors import BadRequest, DuplicateMismatch
+from wallet.ports import ApprovedWithdrawal
+from wallet.records.deposit import Deposit
+from wallet.records.payment import Payment
+from wallet.service import Custody
+from wallet.store import RecordChanged
+from wallet.types import Address, DepositKey, Intent, IntentId
+
+CONFLICTS_MAX = 20
+
+
+class ReviewView(msgspec.Struct, frozen=True, kw_only=True):
+    """What officers approve. intent: what is signed, as `foldex vault approve` reads it.
+
+    approvals: by whom so far. needed: how many custody waits for; the signer has its own rules.
+    """
+
+    intent: IntentText
+    approvals: list[str]
+    needed: int
+
+
+class DepositOnChain(msgspec.Struct, frozen=True, kw_only=True):
+    """A deposit as the chain has it. amount: base units, as text. status: see docs/custody.md."""
+
+    key: str
+    account: str
+    address: str
+    asset: str
+    amount: str
+    status: str
+    reason: str
+    height: int
+    confirmations: int
+    required: int
+
+
+class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction of ours. status: planned, slotted, signed, paid or failed.
+
+    txids: all its attempts, the newest last; any may be mined. contract: of a deployment.
+    """
+
+    id: str
+    kind: str
+    owner: str
+    to: str
+    asset: str
+    amount: str
+    status: str
+    txids: list[str]
+    reason: str
+    contract: str
+
+
+class CustodyStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How custody is. height: of the last block followed. paused: why, empty when it is not.
+
+    refills: what the hot wallet asks for from cold, base units by asset.
+    """
+
+    chain: str
+    height: int
+    paused: str
+    addresses: int
+    deposits: dict[str, int]
+    open_payments: int
+    refills: dict[str, str]
+    hot: str
+    gas: str
+    cold: str
+
+
+class Desk:
+    """One chain's. Threads may share it."""
+
+    def __init__(self, custody: Custody, contracts: Contracts | None = None) -> None:
+        self._custody = custody
+        self._contracts = contracts
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def chain(self) -> str:
+        """The chain, as CAIP-2 text."""
+        return self._custody.chain.id
+
+    def has(self, asset: str) -> bool:
+        """Return whether the asset is on the chain."""
+        return self._custody.coins.of_asset(asset) is not None
+
+    def address(self, account: str) -> Address:
+        """Return an account's deposit address."""
+        with self._up_to_date():
+            return self._custody.addresses.of(account)
+
+    def review(self, withdrawal: ApprovedWithdrawal) -> ReviewView:
+        """Return what officers are to approve. Raises: BadRequest, BadAddress."""
+        with self._up_to_date():
+            return self._review(self._custody.withdrawals.intent(withdrawal))
+
+    def approve(self, withdrawal: ApprovedWithdrawal, approval: str) -> ReviewView:
+        """Record an officer's approval. Raises: BadRequest: it is none."""
+        with self._up_to_date():
+            intent = self._custody.withdrawals.intent(withdrawal)
+            self._approve(intent, approval)
+            return self._review(intent)
+
+    def approve_payment(self, intent_id: IntentId, approval: str) -> ReviewView:
+        """Record an officer's approval of a planned payment. Raises: BadRequest."""
+        with self._up_to_date():
+            payment = self._payment(intent_id)
+            self._approve(payment.intent, approval)
+            return self._review(payment.intent)
+
+    def status(self) -> CustodyStatus:
+        """Return how custody is."""
+        with self._up_to_date():
+            book, keys = self._custody.book, self._custody.keys
+            record = book.chain_record
+            statuses = Counter(deposit.status for deposit in self._deposits())
+            return CustodyStatus(
+                chain=self.chain,
+                height=record.tip.height,
+                paused=record.paused,
+                addresses=len(book.account_of),
+                deposits=dict(sorted(statuses.items())),
+                open_payments=len(book.open_payments),
+                refills={asset: str(amount) for asset, amount in sorted(record.refills.items())},
+                hot=keys.hot,
+                gas=keys.gas,
+                cold=keys.cold,
+            )
+
+    def deposits(self, account: str = "", status: str = "") -> list[DepositOnChain]:
+        """Return deposits that are not credited yet, or those of a status, of all or one."""
+        wanted = (status,) if status else ("confirming", "small", "orphaned", "quarantined")
+        with self._up_to_date():
+            return [
+                self._deposit(each)
+                for each in self._deposits()
+                if each.status in wanted and account in ("", each.account)
+            ]
+
+    def payments(self) -> list[PaymentView]:
+        """Return every payment, the oldest first."""
+        with self._up_to_date():
+            found = [p for p in self._custody.book.records.values() if isinstance(p, Payment)]
+            return [_payment_view(each) for each in found]
+
+    def payment(self, intent_id: IntentId) -> PaymentView:
+        """Return a payment. Raises: BadRequest: there is none."""
+        with self._up_to_date():
+            return _payment_view(self._payment(intent_id))
+
+    def release(self, key: DepositKey, released_by: str) -> None:
+        """Let a quarantined deposit be credited. Raises: BadRequest."""
+        self._change(lambda: self._custody.deposits.release(key, released_by))
+
+    def pause(self, reason: str) -> None:
+        """Stop crediting and paying."""
+        self._change(lambda: self._custody.pause(reason))
+
+    def resume(self, resumed_by: str) -> None:
+        """Go on crediting and paying."""
+        self._change(lambda: self._custody.resume(resumed_by))
+
+    def deploy(self, intent_id: IntentId, artefact: Artefact, arguments: Sequence[Any]) -> Intent:
+        """Plan the deployment of a contract; asked for again it changes nothing.
+
+        Raises: BadRequest; UnknownMethod: not these arguments; DuplicateMismatch.
+        """
+        return self._plan(self._with_contracts().deploy(intent_id, artefact, arguments))
+
+    def transact(
+        self,
+        intent_id: IntentId,
+        artefact: Artefact,
+        address: Address,
+        method: str,
+        arguments: Sequence[Any],
+    ) -> Intent:
+        """Plan the call of a method in a transaction. Raises: as `deploy`."""
+        contracts = self._with_contracts()
+        return self._plan(contracts.transact(intent_id, artefact, address, method, arguments))
+
+    def call(
+        self, artefact: Artefact, address: Address, method: str, arguments: Sequence[Any]
+    ) -> Any:
+        """Return what a method answers. Raises: UnknownMethod, UnknownContract, CallFailed."""
+        return self._with_contracts().call(artefact, address, method, arguments)
+
+    def _with_contracts(self) -> Contracts:
+        if self._contracts is None:
+            raise BadRequest(f"{self.chain} has no contracts")
+        return self._contracts
+
+    def _plan(self, intent: Intent) -> Intent:
+        with self._up_to_date():
+            known = self._custody.book.payment(intent.id)
+            if known is not None:
+                if canonical(known.intent) != canonical(intent):
+                    raise DuplicateMismatch(f"{intent.id} was something else before")
+                return intent
+            owner = self._custody.keys.hot
+            coin = self._custody.coins.of_token(None)
+            asset = coin.asset if coin else ""
+            self._custody.book.save(Payment.plan(intent, owner, asset=asset))
+            return intent
+
+    def _approve(self, intent: Intent, approval: str) -> None:
+        try:
+            officer = parse_approval(approval).officer
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        self._custody.approve(intent, officer, approval)
+
+    def _review(self, intent: Intent) -> ReviewView:
+        officers = [text.rpartition(":")[0] for text in self._custody.approvals(intent)]
+        needed = self._custody.policy.approvals_needed(intent)
+        return ReviewView(intent=IntentText.of(intent), approvals=officers, needed=needed)
+
+    def _payment(self, intent_id: IntentId) -> Payment:
+        payment = self._custody.book.payment(intent_id)
+        if payment is None:
+            raise BadRequest(f"there is no payment {intent_id}")
+        return payment
+
+    def _deposits(self) -> Iterator[Deposit]:
+        return (each for each in self._custody.book.records.values() if isinstance(each, Deposit))
+
+    def _deposit(self, deposit: Deposit) -> DepositOnChain:
+        tip = self._custody.book.chain_record.tip.height
+        there = deposit.status != "orphaned"
+        return DepositOnChain(
+            key=deposit.key,
+            account=deposit.account,
+            address=deposit.address,
+            asset=deposit.asset,
+            amount=str(deposit.amount),
+            status=deposit.status,
+            reason=deposit.reason,
+            height=deposit.height,
+            confirmations=tip - deposit.height + 1 if there else 0,
+            required=self._custody.policy.confirmations(deposit.asset, deposit.amount),
+        )
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Change the books, again when the process that runs custody was faster."""
+        for _ in range(CONFLICTS_MAX):
+            with self._up_to_date():
+                try:
+                    return change()
+                except RecordChanged:
+                    continue
+        raise RecordChanged("the books are changing too fast; try again")
+
+    @contextmanager
+    def _up_to_date(self) -> Iterator[None]:
+        with self._one_at_a_time:
+            self._custody.book.catch_up()
+            yield
+
+
+def _payment_view(payment: Payment) -> PaymentView:
+    return PaymentView(
+        id=payment.intent.id,
+        kind=payment.intent.kind.value,
+        owner=payment.owner,
+        to=payment.intent.to or "",
+        asset=payment.asset,
+        amount=str(payment.intent.amount),
+        status=payment.status,
+        txids=[each.txid for each in payment.signed],
+        reason=payment.failure,
+        contract=payment.final.contract if payment.final else "",
+    )
