@@ -16,7 +16,7 @@ from api.security import OPERATOR_SCOPE
 from commands.settle_withdrawal import ApproveWithdrawal
 from domain import errors
 from projections.transfers import WithdrawalView
-from wallet.desk import CustodyStatus, DepositOnChain, Desk, ReviewView
+from wallet.desk import CustodyStatus, Desk, ReviewView
 from wallet.errors import WalletError
 from wallet.ports import ApprovedWithdrawal
 from wallet.types import DepositKey
