@@ -6,15 +6,15 @@ most of them empty as on a quiet chain.
 """
 
 import os
+import socket
+import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from deploy.services import control
-from deploy.services.clone import Clone
+from deploy.services.anvil import install
+from deploy.services.process import accepts_connections, wait_until
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.contracts import EthereumContracts, own_artefact
 from wallet.ethereum.rpc import Rpc
@@ -29,6 +29,7 @@ BEHIND_BLOCKS = 10_000
 RANGE_BLOCKS = 100
 MINED_AT_ONCE = 100
 GAS = 100_000
+START_TIMEOUT_S = 30
 
 
 def main() -> None:
@@ -71,13 +72,16 @@ def _report(name: str, chain: EthereumChain, watch: WatchSet, first: int) -> Non
 
 @contextmanager
 def _anvil() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as directory:
-        clone = Clone(Path(directory))
-        os.environ.pop(control.OWN_SERVERS["ethereum"], None)
+    """Give the URL of a node that keeps nothing on disk: writing thousands of states takes long."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen([install(), "--silent", "--port", str(port)]) as process:
         try:
-            yield control.start(clone, ["ethereum"])["ethereum"]
+            if not wait_until(lambda: accepts_connections("127.0.0.1", port), START_TIMEOUT_S):
+                raise TimeoutError("anvil does not start")
+            yield f"http://127.0.0.1:{port}"
         finally:
-            control.stop(clone, wipe=True)
+            process.kill()
 
 
 def _deploy_token(chain: EthereumChain) -> TokenId:

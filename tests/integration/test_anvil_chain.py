@@ -162,10 +162,13 @@ def test_a_node_without_receipts_of_blocks_is_asked_for_each_receipt(world: Worl
     plain = scan_tip(world, WatchSet([payee]))
 
     class Old(Rpc):
-        def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        def batch(
+            self, requests: Sequence[tuple[str, Sequence[Any]]], *, size: int = 1
+        ) -> list[Any]:
             """Ask for what this node does not have."""
             return super().batch(
-                [(m.replace("eth_getBlockReceipts", "eth_noSuchMethod"), p) for m, p in requests]
+                [(m.replace("eth_getBlockReceipts", "eth_noSuchMethod"), p) for m, p in requests],
+                size=size,
             )
 
     old = EthereumChain(Old(world.rpc.provider))

@@ -35,6 +35,8 @@ from wallet.types import (
 )
 
 Request = tuple[str, Sequence[Any]]
+# A full block of the main network and its receipts are some megabytes.
+BLOCKS_PER_MESSAGE = 10
 ETHER = Capabilities(
     coin="ETH",
     decimals=18,
@@ -126,7 +128,8 @@ class EthereumChain:
     def scan_range(self, first: int, count: int, watch: WatchSet) -> list[BlockScan]:
         """See `Chain.scan_range`."""
         heights = range(first, first + count)
-        answers = self.rpc.batch([("eth_getBlockByNumber", [hex(h), True]) for h in heights])
+        requests: list[Request] = [("eth_getBlockByNumber", [hex(h), True]) for h in heights]
+        answers = self.rpc.batch(requests, size=BLOCKS_PER_MESSAGE)
         return self._scan(_linked(answers), watch)
 
     def finality(self, ref: BlockRef) -> Finality:
@@ -231,7 +234,8 @@ class EthereumChain:
         """Return the receipts of each block, asked for by its hash so that forks cannot mix."""
         busy = [block for block in blocks if block["transactions"]]
         try:
-            answers = self.rpc.batch([("eth_getBlockReceipts", [b["hash"]]) for b in busy])
+            requests: list[Request] = [("eth_getBlockReceipts", [b["hash"]]) for b in busy]
+            answers = self.rpc.batch(requests, size=BLOCKS_PER_MESSAGE)
         except RpcError:
             answers = [self._receipts_one_by_one(block) for block in busy]
         by_hash = {b["hash"]: a or [] for b, a in zip(busy, answers, strict=True)}
@@ -246,9 +250,10 @@ class EthereumChain:
     def _measured(self, found: Found) -> BlockScan:
         if not found.measured:
             return found.scan
-        holdings = sorted(found.measured)
-        before = self._holdings((holding, found.scan.ref.parent) for holding in holdings)
-        after = self._holdings((holding, found.scan.ref.hash) for holding in holdings)
+        holdings, ref = sorted(found.measured), found.scan.ref
+        blocks = (ref.parent, ref.hash)
+        held = self._holdings([(holding, block) for block in blocks for holding in holdings])
+        before, after = held[: len(holdings)], held[len(holdings) :]
         return measure(
             found,
             dict(zip(holdings, before, strict=True)),

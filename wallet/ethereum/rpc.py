@@ -80,14 +80,17 @@ class Rpc:
         """Return the response to a request that is sent only once. Raises: NodeUnavailable."""
         return _guarded(lambda: self.provider.make_request(RPCEndpoint(method), list(parameters)))
 
-    def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    def batch(
+        self, requests: Sequence[tuple[str, Sequence[Any]]], *, size: int = BATCH_MAX
+    ) -> list[Any]:
         """Return the results of many requests, in order, sent in few messages.
 
+        size: requests in a message; nodes refuse to answer with more than some megabytes.
         Raises: as `call`, for the first that fails.
         """
         results: list[Any] = []
-        for start in range(0, len(requests), BATCH_MAX):
-            part = [(RPCEndpoint(method), list(p)) for method, p in requests[start:][:BATCH_MAX]]
+        for start in range(0, len(requests), size):
+            part = [(RPCEndpoint(method), list(p)) for method, p in requests[start:][:size]]
             results += self._batched(part)
         return results
 
