@@ -21,7 +21,7 @@ from projections.table import Table
 from projections.trades import Trades
 from projections.transfers import Transfers
 
-VIEWS_VERSION: Final = 2
+VIEWS_VERSION: Final = 1
 """Raised whenever a view's tables or meaning change: older sets are then built anew."""
 
 ACCOUNTS: Final = "accounts"
