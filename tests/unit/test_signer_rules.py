@@ -154,7 +154,7 @@ def test_a_slot_has_one_payment(world: World) -> None:
 
 def test_a_release_ends_the_payment_in_its_slot_for_good(world: World) -> None:
     world.signer.sign(world.request(small("w1")))
-    release = kind(IntentKind.RELEASE, "r0")
+    release = kind(IntentKind.RELEASE, "w1")
     assert denied(world, world.request(release)) is Denial.FEE_NOT_HIGHER
     world.signer.sign(world.request(release, price=40 * GWEI, tip=2 * GWEI))
     world.signer.sign(world.request(release, price=50 * GWEI, tip=3 * GWEI))
