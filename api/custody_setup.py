@@ -13,8 +13,6 @@ from api.settings_sources import BadSetting
 from eventstore.store import Log
 from wallet.config import BadConfig, Config, load
 from wallet.desk import Desk
-from wallet.ethereum.chain import EthereumChain
-from wallet.ethereum.contracts import EthereumContracts
 from wallet.ports import ApprovedWithdrawal, ExchangeUnavailable
 from wallet.service import Custody
 from wallet.signer.client import SignerClient
@@ -76,6 +74,8 @@ def open_custody(
     opened: closes what it needs. Raises: BadSetting; WalletError: the node or the signer does not
     answer, or they are not those that the books are of.
     """
+    from wallet.ethereum.chain import EthereumChain
+
     config, socket = config_of(settings)
     chain = EthereumChain.connect(settings.ethereum_url, expected=ChainId(config.chain))
     books = opened.enter_context(deployment.open_books())
@@ -97,6 +97,9 @@ def open_custody(
 
 def open_desk(settings: Settings, deployment: Deployment, opened: ExitStack) -> Desk:
     """Return what people ask custody through, in any process. Raises: as `open_custody`."""
+    from wallet.ethereum.chain import EthereumChain
+    from wallet.ethereum.contracts import EthereumContracts
+
     custody = open_custody(settings, deployment, opened)
     chain = custody.chain
     contracts = EthereumContracts(chain) if isinstance(chain, EthereumChain) else None

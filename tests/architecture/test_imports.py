@@ -1,0 +1,16 @@
+"""What is slow to import is imported only by those who need it."""
+
+import subprocess
+import sys
+
+import pytest
+
+SLOW = {"web3", "eth", "eth_account", "aiohttp", "hvac"}
+CHECK = "import sys, {}; print(*sorted({{m.partition('.')[0] for m in sys.modules}} & {}))"
+
+
+@pytest.mark.parametrize("module", ["api.__main__", "api.server", "api.bootstrap"])
+def test_a_server_without_custody_does_not_wait_for_the_libraries_of_a_chain(module: str) -> None:
+    command = [sys.executable, "-c", CHECK.format(module, SLOW)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == ""
