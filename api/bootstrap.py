@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Self
 
-from api.custody_setup import CustodyRunner, open_custody, open_desk
+from api.custody_setup import CustodyRunner, open_bus, open_custody, open_desk
 from api.deployment import Deployment, deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
@@ -41,6 +41,7 @@ from projections.runner import ProjectionRunner
 from projections.view_set import GROUPS
 from projections.views import Views
 from wallet.desk import Desk
+from wallet.kafka_bus import KafkaBus
 
 
 def system_clock_ms() -> int:
@@ -107,6 +108,7 @@ class Foldex(Frontend):
     snapshotter: Snapshotter
     publisher: Publisher | None
     custody: CustodyRunner | None = None
+    bus: KafkaBus | None = None
 
     def start(self) -> None:
         """Recover, take commands, let the views follow.
@@ -141,13 +143,26 @@ class Foldex(Frontend):
         self.custody = CustodyRunner(custody)
         opened.callback(self.custody.stop)
         self.custody.start()
+        if settings.kafka:
+            desk = open_desk(settings, self.deployment, opened)
+            self.bus = open_bus(settings, desk, self.deployment, opened)
+            opened.callback(self.bus.stop)
+            self.bus.start()
 
     @property
     def failed(self) -> BaseException | None:
         """Why the exchange stopped by itself, if it did: then the process has to end."""
         published = None if self.publisher is None else self.publisher.failed
         custody = None if self.custody is None else self.custody.failed
-        parts = (self.gateway.failed, self.fence.failed, self.runner.failed, published, custody)
+        bus = None if self.bus is None else self.bus.failed
+        parts = (
+            self.gateway.failed,
+            self.fence.failed,
+            self.runner.failed,
+            published,
+            custody,
+            bus,
+        )
         return next((failure for failure in parts if failure is not None), None)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from api.bootstrap import system_clock_ms
 from api.custody_link import RemoteEngine
-from api.custody_setup import CustodyRunner, open_custody
+from api.custody_setup import CustodyRunner, open_bus, open_custody, open_desk
 from api.deployment import deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.logs import configure_logging
@@ -53,6 +53,16 @@ def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
         runner.start()
         on_ready(f"Custody follows {custody.chain.id} from block "
                  f"{custody.book.chain_record.tip.height}")  # fmt: skip
-        while runner.failed is None and not stop.wait(WATCH_EVERY_S):
+        bus = None
+        if settings.kafka:
+            desk = open_desk(settings, deployment, opened)
+            bus = open_bus(settings, desk, deployment, opened)
+            opened.callback(bus.stop)
+            bus.start()
+
+        def failed() -> BaseException | None:
+            return runner.failed or (bus.failed if bus else None)
+
+        while failed() is None and not stop.wait(WATCH_EVERY_S):
             pass
-        return 0 if runner.failed is None else 1
+        return 0 if failed() is None else 1

@@ -11,8 +11,11 @@ from api.deployment import Deployment
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from eventstore.store import Log
+from wallet.bus import Commands
 from wallet.config import BadConfig, Config, load
 from wallet.desk import Desk
+from wallet.kafka_bus import KafkaBus
+from wallet.outbox import Relay
 from wallet.ports import ApprovedWithdrawal, ExchangeUnavailable
 from wallet.service import Custody
 from wallet.signer.client import SignerClient
@@ -104,6 +107,19 @@ def open_desk(settings: Settings, deployment: Deployment, opened: ExitStack) -> 
     chain = custody.chain
     contracts = EthereumContracts(chain) if isinstance(chain, EthereumChain) else None
     return Desk(custody, contracts)
+
+
+def open_bus(settings: Settings, desk: Desk, deployment: Deployment, opened: ExitStack) -> KafkaBus:
+    """Return what takes custody's commands from Kafka and publishes its transactions."""
+    books = opened.enter_context(deployment.open_books())
+    chain = ChainId(desk.chain)
+    return KafkaBus(
+        settings.kafka,
+        Commands(desk, books),
+        Relay(chain, books),
+        group=f"foldex-custody-{chain.replace(':', '-')}",
+        prefix=settings.kafka_prefix,
+    )
 
 
 def _index(custody: Custody, address: Address) -> int | None:

@@ -5,6 +5,7 @@ it make its event, saves it, and reads the event back from the log like everyone
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,6 +24,9 @@ from wallet.types import Address, BlockHash, BlockRef, ChainId, DepositKey, Inte
 
 Record = TypeVar("Record", bound=Aggregate)
 
+Observe = Callable[[int, Any, Aggregate], None]
+"""Told of each event once it is folded: its position, and the record that it is of."""
+
 _OPEN_PAYMENTS = ("planned", "slotted", "signed")
 
 
@@ -37,8 +41,16 @@ class KeptBlock:
 class Book:
     """One chain's books. held: what each of our addresses holds, in base units, as of the tip."""
 
-    def __init__(self, chain: ChainId, books: Books, *, keep_blocks: int = 256) -> None:
+    def __init__(
+        self,
+        chain: ChainId,
+        books: Books,
+        *,
+        keep_blocks: int = 256,
+        observe: Observe = lambda position, event, record: None,
+    ) -> None:
         self.chain = chain
+        self._observe = observe
         self._keep_blocks = keep_blocks
         self.position = 0
         self.records: dict[UUID, Aggregate] = {}
@@ -64,6 +76,7 @@ class Book:
         for position, event in self._books.events_after(self.position):
             self._fold(event)
             self.position = position
+            self._observe(position, event, self.records[event.originator_id])
         return self.position > before
 
     def save(self, *records: Aggregate) -> None:

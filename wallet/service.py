@@ -42,6 +42,7 @@ class Custody:
         exchange: Exchange,
     ) -> None:
         self.chain = chain
+        self.books = books
         self.coins = coins
         self.policy = policy
         self.keys = keys

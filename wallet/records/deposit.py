@@ -27,10 +27,11 @@ def deposit_record_id(key: DepositKey) -> UUID:
 
 
 class Deposit(Aggregate):
-    """amount: base units. units, dust: what is credited in ledger units, and what is below one.
+    """sender: empty where the chain does not tell. amount: base units.
 
-    epoch: how often it was credited and reversed before. owed: `[what, deposit id]` for the
-    exchange, what being `credit` or `reverse`.
+    units, dust: what is credited in ledger units, and what is below one, in base units. epoch: how
+    often it was credited and reversed before. owed: `[what, deposit id]` for the exchange, what
+    being `credit` or `reverse`.
     """
 
     TOPIC = "deposit"
@@ -41,6 +42,7 @@ class Deposit(Aggregate):
         txid: str
         account: str
         address: str
+        sender: str
         asset: str
         token: str
         amount: int
@@ -134,6 +136,7 @@ class Deposit(Aggregate):
         txid: str,
         account: str,
         address: str,
+        sender: str,
         asset: str,
         token: str,
         amount: int,
@@ -144,6 +147,7 @@ class Deposit(Aggregate):
         self.txid = txid
         self.account = account
         self.address = Address(address)
+        self.sender = sender
         self.asset = asset
         self.token = TokenId(token) if token else None
         self.amount = amount
@@ -172,6 +176,7 @@ class Deposit(Aggregate):
             txid=transfer.txid,
             account=account,
             address=transfer.address,
+            sender=transfer.sender or "",
             asset=asset,
             token=transfer.token or "",
             amount=transfer.amount,

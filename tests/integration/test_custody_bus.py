@@ -1,0 +1,88 @@
+"""Custody's bus on a real broker."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+
+from eventstore.kafka_topics import TopicPlan, ensure_topics
+from tests.custody.test_deposits import step
+from tests.custody.world import WEI, World
+from tests.kafka_world import read_topic
+from wallet.bus import ADDRESS_CREATED, COMMAND, ERRORS, TRANSACTION, Commands
+from wallet.desk import Desk
+from wallet.kafka_bus import KafkaBus
+from wallet.outbox import Relay
+
+NAMES = (COMMAND, ADDRESS_CREATED, TRANSACTION, ERRORS)
+
+
+@pytest.fixture
+def prefix(kafka_bootstrap: str) -> Iterator[str]:
+    made = f"test-{uuid4().hex[:12]}."
+    plans = {name: TopicPlan(about="", partitions=2) for name in NAMES}
+    ensure_topics(kafka_bootstrap, plans=plans, prefix=made)
+    yield made
+    admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    admin.delete_topics([made + name for name in NAMES])
+    admin.close()
+
+
+def bus_on(world: World, bootstrap: str, prefix: str) -> KafkaBus:
+    commands = Commands(Desk(world.custody), world.custody.books)
+    relay = Relay(world.chain.id, world.custody.books)
+    return KafkaBus(bootstrap, commands, relay, group="custody", prefix=prefix)
+
+
+def send(bootstrap: str, topic: str, *values: bytes) -> None:
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    for value in values:
+        producer.send(topic, value)
+    producer.flush()
+    producer.close()
+
+
+def bodies(bootstrap: str, topic: str) -> list[dict[str, Any]]:
+    records = read_topic(bootstrap, topic).values()
+    return [json.loads(record.value) for each in records for record in each]
+
+
+def test_commands_are_answered_and_transactions_told_over_kafka(
+    kafka_bootstrap: str, prefix: str
+) -> None:
+    world = World()
+    send(
+        kafka_bootstrap,
+        prefix + COMMAND,
+        json.dumps({"type": "create_account", "meta": {"account": "ann", "n": 1}}).encode(),
+        b"poison",
+    )
+    bus = bus_on(world, kafka_bootstrap, prefix)
+    answered = 0
+    for _ in range(100):
+        answered += bus.run_once()
+        if answered >= 2:
+            break
+    bus.close()
+    [address] = bodies(kafka_bootstrap, prefix + ADDRESS_CREATED)
+    assert (address["account"], address["n"]) == ("ann", 1)
+    [error] = bodies(kafka_bootstrap, prefix + ERRORS)
+    assert (error["error_code"], error["request"]) == ("BAD_REQUEST", "poison")
+
+    world.start()
+    assert world.custody.addresses.of("ann") == address["address"]
+    world.deposit("ann", WEI)
+    step(world, 3)
+    again = bus_on(world, kafka_bootstrap, prefix)
+    again.run_once()
+    again.close()
+    told = bodies(kafka_bootstrap, prefix + TRANSACTION)
+    assert [body["status"] for body in told if body["direction"] == "in"] == [
+        "confirming",
+        "credited",
+    ]
+    assert len(bodies(kafka_bootstrap, prefix + ADDRESS_CREATED)) == 1

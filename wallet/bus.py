@@ -1,0 +1,236 @@
+"""The messages that custody takes and gives: pure JSON, whatever carries it.
+
+A command is answered once: the same key with the same body gets the recorded answer again, with
+another body DUPLICATE_MISMATCH. Whatever cannot be understood or done becomes a message of the
+topic `errors`; nothing stops the loop.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+
+from wallet.book import Book
+from wallet.desk import Desk
+from wallet.errors import BadRequest, DuplicateMismatch, WalletError
+from wallet.ethereum.contracts import own_artefact, read_artefact
+from wallet.records.command import CommandRecord, command_record_id
+from wallet.store import Books, RecordChanged
+from wallet.types import Address, ChainId, DepositKey, IntentId
+
+ADDRESS_CREATED: Final = "address.created"
+TRANSACTION: Final = "transaction"
+ERRORS: Final = "errors"
+COMMAND: Final = "command"
+RESERVED: Final = frozenset({"address", "_env", "chain", "tag"})
+"""Names that `meta` must not have, as they stand beside it in the answer."""
+SECRET: Final = frozenset({"approval", "approvals"})
+KEY_CHARS_MAX: Final = 128
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to send. key: what orders it among others."""
+
+    topic: str
+    key: str
+    body: dict[str, Any]
+
+    @property
+    def value(self) -> bytes:
+        """The body as JSON."""
+        return msgspec.json.encode(self.body)
+
+
+class Commands:
+    """Carries out the commands of one chain. For one thread."""
+
+    def __init__(self, desk: Desk, books: Books) -> None:
+        self._desk = desk
+        self._books = books
+        self._book = Book(ChainId(desk.chain), books)
+        self._actions: dict[str, Callable[[dict[str, Any], str], Message]] = {
+            "create_account": self._create_account,
+            "deploy_contract": self._deploy,
+            "transact_contract": self._transact,
+            "call_contract": self._call,
+            "pause_chain": self._pause,
+            "resume_chain": self._resume,
+            "release_quarantined": self._release,
+        }
+
+    def handle(self, value: bytes, place: str) -> Message | None:
+        """Return the answer to a command; None when it is for another chain.
+
+        place: where it was read, which is its key when it has none of its own.
+        Raises: WalletError that is retryable: nothing was answered; ask again.
+        """
+        try:
+            command = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            text = value.decode("utf-8", "replace")
+            return self._error("", text, BadRequest(f"not JSON: {error}"), place)
+        if not isinstance(command, dict) or not isinstance(command.get("type"), str):
+            problem = BadRequest("a command is an object with a type")
+            return self._error("", command, problem, place)
+        if command.get("chain", self._desk.chain) != self._desk.chain:
+            return None
+        return self._once(command, _key_of(command) or place)
+
+    def _once(self, command: dict[str, Any], key: str) -> Message:
+        digest = _digest(command)
+        self._book.catch_up()
+        known = self._book.find(CommandRecord, command_record_id(self._desk.chain, key))
+        if known is not None:
+            if known.digest != digest:
+                problem = DuplicateMismatch(f"the key {key} came with another command before")
+                return self._error(command["type"], command, problem, key)
+            return Message(topic=known.topic, key=key, body=msgspec.json.decode(known.body))
+        answer = self._do(command, key)
+        record = CommandRecord.answer(
+            self._desk.chain,
+            key=key,
+            digest=digest,
+            topic=answer.topic,
+            body=answer.value.decode(),
+        )
+        try:
+            self._books.put(record)
+        except RecordChanged:
+            return self._once(command, key)
+        return answer
+
+    def _do(self, command: dict[str, Any], key: str) -> Message:
+        action = self._actions.get(command["type"])
+        try:
+            if action is None:
+                raise BadRequest(f"there is no command {command['type']!r}")
+            return action(command, key)
+        except WalletError as error:
+            if error.retryable:
+                raise
+            return self._error(command["type"], command, error, key)
+        except (LookupError, TypeError, ValueError) as error:
+            problem = BadRequest(f"a field is missing or wrong: {error}")
+            return self._error(command["type"], command, problem, key)
+
+    def _create_account(self, command: dict[str, Any], key: str) -> Message:
+        """`meta.account` is the exchange's account; without one, the address is for nobody yet."""
+        meta = command["meta"]
+        if not isinstance(meta, dict) or RESERVED & meta.keys():
+            raise BadRequest(f"meta is an object without {', '.join(sorted(RESERVED))}")
+        account = meta.get("account", f"bus-{sha256(key.encode()).hexdigest()[:32]}")
+        if not isinstance(account, str) or not account:
+            raise BadRequest("meta.account is an account's name")
+        address = self._desk.address(account)
+        return self._answer(ADDRESS_CREATED, key, {**meta, "address": address}, command)
+
+    def _deploy(self, command: dict[str, Any], key: str) -> Message:
+        artefact = _artefact(command["artifact"])
+        intent = self._desk.deploy(_intent_id(key), artefact, command.get("args", []))
+        return self._planned(intent.id, key, command)
+
+    def _transact(self, command: dict[str, Any], key: str) -> Message:
+        intent = self._desk.transact(
+            _intent_id(key),
+            _artefact(command["artifact"]),
+            Address(command["contract"]),
+            command["method"],
+            command.get("args", []),
+        )
+        return self._planned(intent.id, key, command)
+
+    def _call(self, command: dict[str, Any], key: str) -> Message:
+        contract = Address(command["contract"])
+        result = self._desk.call(
+            _artefact(command["artifact"]), contract, command["method"], command.get("args", [])
+        )
+        body = {"txid": "", "value": "0", "to": contract, "from": "", "status": "called"}
+        shown = str(result) if isinstance(result, int) else result
+        return self._answer(TRANSACTION, key, {**body, "result": shown}, command)
+
+    def _pause(self, command: dict[str, Any], key: str) -> Message:
+        self._desk.pause(str(command.get("reason") or "by command"))
+        return self._state(key, command, "paused")
+
+    def _resume(self, command: dict[str, Any], key: str) -> Message:
+        self._desk.resume(f"command {key}")
+        return self._state(key, command, "resumed")
+
+    def _release(self, command: dict[str, Any], key: str) -> Message:
+        self._desk.release(DepositKey(command["key"]), f"command {key}")
+        return self._state(key, command, "released")
+
+    def _planned(self, intent_id: str, key: str, command: dict[str, Any]) -> Message:
+        payment = self._desk.payment(IntentId(intent_id))
+        body = {
+            "txid": "",
+            "value": payment.amount,
+            "to": payment.to,
+            "from": payment.owner,
+            "status": "planned",
+            "key": payment.id,
+            "direction": "out",
+        }
+        return self._answer(TRANSACTION, key, body, command)
+
+    def _state(self, key: str, command: dict[str, Any], status: str) -> Message:
+        body = {"txid": "", "value": "0", "to": "", "from": "", "status": status}
+        return self._answer(TRANSACTION, key, body, command)
+
+    def _answer(
+        self, topic: str, key: str, body: dict[str, Any], command: dict[str, Any]
+    ) -> Message:
+        env = envelope(f"answer:{self._desk.chain}:{key}", command.get("_env"))
+        return Message(topic=topic, key=key, body={**body, "chain": self._desk.chain, "_env": env})
+
+    def _error(self, kind: str, request: Any, error: WalletError, key: str) -> Message:
+        shown = request
+        if isinstance(request, dict):
+            shown = {name: each for name, each in request.items() if name not in SECRET}
+        given = request.get("_env") if isinstance(request, dict) else None
+        body = {
+            "type": kind,
+            "request": shown,
+            "error_code": error.code,
+            "error_message": str(error),
+            "retryable": error.retryable,
+            "chain": self._desk.chain,
+            "_env": envelope(f"error:{self._desk.chain}:{key}:{error.code}", given),
+        }
+        return Message(topic=ERRORS, key=key, body=body)
+
+
+def envelope(name: str, cause: Any) -> dict[str, Any]:
+    """Return the reserved object of a message; the same message always has the same id."""
+    env: dict[str, Any] = {"v": 1, "id": uuid5(NAMESPACE_URL, name).hex, "source": "wallet"}
+    if isinstance(cause, dict):
+        if isinstance(cause.get("id"), str):
+            env["causation_id"] = cause["id"]
+        if isinstance(cause.get("correlation_id"), str):
+            env["correlation_id"] = cause["correlation_id"]
+    return env
+
+
+def _key_of(command: dict[str, Any]) -> str:
+    env = command.get("_env")
+    given = command.get("idempotency_key") or (env.get("id") if isinstance(env, dict) else "")
+    return given[:KEY_CHARS_MAX] if isinstance(given, str) else ""
+
+
+def _digest(command: dict[str, Any]) -> str:
+    """Return what tells commands apart: what they ask for, not who asks or when."""
+    asked = {name: each for name, each in command.items() if name != "_env"}
+    return sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def _intent_id(key: str) -> IntentId:
+    return IntentId(f"command-{key}")
+
+
+def _artefact(given: Any) -> Any:
+    """Return a contract: one of ours by its name, or as compilers write it."""
+    if isinstance(given, str):
+        return own_artefact(given)
+    return read_artefact(msgspec.json.encode(given).decode())
