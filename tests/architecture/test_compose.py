@@ -19,6 +19,7 @@ from api.__main__ import app
 from api.key_stores import decoded_master_key
 from api.settings import Settings
 from deploy import make_env
+from deploy.services.anvil import VERSION as ANVIL_VERSION
 from deploy.services.kafka import VERSION as KAFKA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def test_there_is_a_service_for_each_process() -> None:
         OURS
     )
     others = set(SERVICES) - set(OURS)
-    assert others == {"postgres", "kafka", "prometheus", "grafana"}
+    assert others == {"postgres", "kafka", "ethereum", "prometheus", "grafana"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -120,6 +121,7 @@ def test_images_of_others_are_pinned(name: str) -> None:
 
 def test_the_servers_are_those_that_the_tests_run_on() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+    assert SERVICES["ethereum"]["image"] == f"ghcr.io/foundry-rs/foundry:v{ANVIL_VERSION}"
     assert SERVICES["postgres"]["image"] == "timescale/timescaledb:2.19.3-pg17"
     documented = (ROOT / "docs" / "services.md").read_text(encoding="utf-8")
     assert "17, with TimescaleDB 2.19" in documented

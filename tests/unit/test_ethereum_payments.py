@@ -14,6 +14,7 @@ from wallet.errors import (
     BadRequest,
     FeeAboveCap,
     InsufficientHotFunds,
+    NodeLagging,
     NodeUnavailable,
     WalletError,
     WillFail,
@@ -24,6 +25,7 @@ from wallet.ethereum.chain import EthereumChain, heads_url
 from wallet.ethereum.devnode.node import DevNode
 from wallet.ethereum.devnode.provider import DevNodeProvider
 from wallet.ethereum.rpc import Rpc, RpcError, hint
+from wallet.ethereum.scan import find
 from wallet.ethereum.transaction import Fields, parse
 from wallet.types import (
     Address,
@@ -44,6 +46,7 @@ from wallet.types import (
     SlotTaken,
     TokenId,
     Unsigned,
+    WatchSet,
 )
 
 
@@ -378,6 +381,43 @@ def test_reading_is_tried_again(world: DevWorld, faulty: tuple[Faulty, EthereumC
     provider.lose_answers = 3
     with pytest.raises(NodeUnavailable):
         chain.tip()
+
+
+def test_a_node_that_lags_is_not_a_reorganisation(world: DevWorld) -> None:
+    """One backend of several is behind: it knows less, and says nothing else of what it knows."""
+    behind = DevNode(clock=lambda: 1_700_000_000.0)
+    ahead = DevNode(clock=lambda: 1_700_000_000.0)
+    behind.mine(2)
+    ahead.mine(5)
+    chain = EthereumChain(Rpc(DevNodeProvider(ahead), pause=lambda s: None))
+    tip, second = chain.tip(), chain.block_ref(2)
+    assert second is not None
+    chain.rpc.provider = DevNodeProvider(behind)
+    chain.check()
+    assert chain.block_ref(5) is None, "no answer, rather than another block"
+    assert chain.block_ref(2) == second
+    assert chain.confirmations(second) == 1
+    for ask in (
+        lambda: chain.confirmations(tip),
+        lambda: chain.scan(tip, WatchSet()),
+        lambda: chain.balances([someone().address], None, tip),
+        lambda: chain.slots_used(someone().address, tip),
+    ):
+        with pytest.raises(NodeLagging):
+            ask()
+
+
+def test_receipts_of_another_block_are_not_believed(world: DevWorld) -> None:
+    payee = someone().address
+    world.pay(payee, 1)
+    world.mine()
+    block = world.rpc.call("eth_getBlockByNumber", "latest", True)
+    receipts = world.rpc.call("eth_getBlockReceipts", block["hash"])
+    watch = WatchSet([payee])
+    assert find(world.chain.id, block, receipts, watch).scan.transfers
+    for wrong in ([], [receipts[0] | {"blockHash": "0x" + "12" * 32}], receipts * 2):
+        with pytest.raises(NodeLagging):
+            find(world.chain.id, block, wrong, watch)
 
 
 def test_another_chain_is_refused_at_the_start_and_later(world: DevWorld) -> None:
