@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
@@ -82,6 +83,19 @@ def test_a_node_without_websocket_is_looked_at_now_and_then() -> None:
         hints = [heads.wait(1) for _ in range(4)]
     assert hints == [True] * 4
     assert len(troubles) == 1
+
+
+def test_a_node_that_cannot_be_reached_is_tried_less_and_less_often() -> None:
+    times: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"ws://127.0.0.1:{taken.getsockname()[1]}"
+    with SubscribedHeads(url, pause_s=0.05, on_trouble=lambda _: times.append(time.monotonic())):
+        deadline = time.monotonic() + 10
+        while len(times) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses[0] >= 0.1
+    assert pauses[2] >= 0.4
 
 
 def test_polling_says_when_it_is_time_to_look() -> None:

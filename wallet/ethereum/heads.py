@@ -13,7 +13,10 @@ SUBSCRIBE = json.dumps(
     {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
 )
 CONNECT_TIMEOUT_S = 10
-RECONNECT_PAUSE_S = 1.0
+RECONNECT_PAUSE_S = 0.5
+# Doubled after each failure, up to this: a node may have no WebSocket at all.
+PAUSE_S_MAX = 60.0
+DOUBLINGS_MAX = 10
 POLL_S = 5.0
 # A subscription may die without a sound. So long without a head, and it is made anew.
 SILENCE_S_MAX = 60.0
@@ -66,6 +69,7 @@ class SubscribedHeads(PolledHeads):
         super().__init__(poll_s)
         self._url, self._silence_s_max, self._pause_s = url, silence_s_max, pause_s
         self._on_trouble = on_trouble
+        self._failures = 0
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heads", daemon=True)
         self._thread.start()
@@ -80,9 +84,10 @@ class SubscribedHeads(PolledHeads):
             try:
                 self._listen()
             except (WebSocketException, OSError) as error:
+                self._failures = min(self._failures + 1, DOUBLINGS_MAX)
                 self._on_trouble(error)
             self._news.set()
-            self._closed.wait(self._pause_s)
+            self._closed.wait(min(self._pause_s * 2**self._failures, PAUSE_S_MAX))
 
     def _listen(self) -> None:
         """Pass heads on until the connection ends, falls silent or is closed by us."""
@@ -96,4 +101,5 @@ class SubscribedHeads(PolledHeads):
                 except TimeoutError:
                     continue
                 last = time.monotonic()
+                self._failures = 0
                 self._news.set()
