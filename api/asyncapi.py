@@ -38,7 +38,6 @@ More: docs/kafka.md.
 _DIGITS: Final = {"type": "string", "pattern": "^[0-9]+$"}
 _SCHEMAS: Final = "#/components/schemas/{name}"
 _STREAM_KEY: Final = {"type": "string", "description": "The stream of the event."}
-_NOT_YET: Final = " Its shape is settled; this version neither writes nor reads it."
 
 
 def asyncapi_text() -> str:
@@ -75,11 +74,10 @@ def document() -> Json:
 
 
 def _channel(name: str, plan: TopicPlan, messages: Json) -> Json:
-    is_used = name in (EVENTS_TOPIC, ERRORS_TOPIC)
     return {
         "address": name,
         "title": name,
-        "description": plan.about + ("" if is_used else _NOT_YET),
+        "description": plan.about,
         "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in messages},
         "bindings": {
             "kafka": {
@@ -106,6 +104,21 @@ def _operations() -> Json:
             "action": "receive",
             "channel": {"$ref": f"#/channels/{EVENTS_TOPIC}"},
             "summary": "`./foldex project --from kafka` keeps the views of markets.",
+        },
+        "takeCommands": {
+            "action": "receive",
+            "channel": {"$ref": "#/channels/command"},
+            "summary": "Custody does what is asked, once for each key. See docs/custody.md.",
+        },
+        "createAddresses": {
+            "action": "send",
+            "channel": {"$ref": "#/channels/address.created"},
+            "summary": "The answer to `create_account`.",
+        },
+        "tellTransactions": {
+            "action": "send",
+            "channel": {"$ref": "#/channels/transaction"},
+            "summary": "Each step of a deposit or payment, in the order of custody's books.",
         },
         "reportErrors": {
             "action": "send",
@@ -273,7 +286,7 @@ def _schemas() -> Json:
     for name, (properties, _) in _WALLET.items():
         schemas[name] = {
             "type": "object",
-            "required": list(properties),
+            "required": ["type"] if name == "command" else list(properties),
             "properties": properties,
             "additionalProperties": True,
         }

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from api.custody_setup import CustodyRunner, open_bus, open_custody, open_desk
 from api.deployment import Deployment, deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
@@ -41,7 +40,10 @@ from projections.runner import ProjectionRunner
 from projections.view_set import GROUPS
 from projections.views import Views
 from wallet.desk import Desk
-from wallet.kafka_bus import KafkaBus
+
+if TYPE_CHECKING:
+    from api.custody_setup import CustodyRunner
+    from wallet.kafka_bus import KafkaBus
 
 
 def system_clock_ms() -> int:
@@ -107,8 +109,8 @@ class Foldex(Frontend):
     fence: FenceWatch
     snapshotter: Snapshotter
     publisher: Publisher | None
-    custody: CustodyRunner | None = None
-    bus: KafkaBus | None = None
+    custody: "CustodyRunner | None" = None
+    bus: "KafkaBus | None" = None
 
     def start(self) -> None:
         """Recover, take commands, let the views follow.
@@ -130,6 +132,13 @@ class Foldex(Frontend):
 
         Raises: BadSetting; WalletError: the node or the signer does not answer, or is another.
         """
+        from api.custody_setup import (  # noqa: PLC0415  Without a chain none of it is waited for.
+            CustodyRunner,
+            open_bus,
+            open_custody,
+            open_desk,
+        )
+
         opened = self.resources
         custody = open_custody(
             settings,
@@ -238,7 +247,7 @@ def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_cl
         followed = views_part(settings, views, lambda: engine.position)
         monitor = Monitor(settings, Metrics(), [loop, LinkPart(engine), followed])
         opened.callback(monitor.stop)
-        desk = open_desk(settings, deployment, opened) if settings.ethereum_url else None
+        desk = _desk(settings, deployment, opened) if settings.ethereum_url else None
         return Frontend(
             desk=desk,
             settings=settings,
@@ -251,6 +260,12 @@ def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_cl
             loop=loop,
             resources=opened.pop_all(),
         )
+
+
+def _desk(settings: Settings, deployment: Deployment, opened: ExitStack) -> Desk:
+    from api.custody_setup import open_desk  # noqa: PLC0415  As in `start_custody`.
+
+    return open_desk(settings, deployment, opened)
 
 
 def _open_for_reading(

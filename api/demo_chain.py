@@ -117,8 +117,13 @@ class DemoChain:
     settings: Settings
 
 
-def start_chain(settings: Settings, opened: ExitStack) -> DemoChain:
-    """Start chain and signer; `opened` ends them. Raises: OSError: the signer does not start."""
+def start_chain(
+    settings: Settings, opened: ExitStack, *, block_s: float | None = BLOCK_S
+) -> DemoChain:
+    """Start chain and signer; `opened` ends them. block_s: None makes blocks only when asked to.
+
+    Raises: OSError: the signer does not start.
+    """
     number = 1_000_000 + secrets.randbelow(1_000_000_000)
     directory = settings.data.absolute() / "custody"
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -129,7 +134,7 @@ def start_chain(settings: Settings, opened: ExitStack) -> DemoChain:
     made.mkdir(mode=0o700)
     chain = f"eip155:{number}"
     node = DevNode(chain_id=number)
-    server = opened.enter_context(DevNodeServer(node, interval_s=BLOCK_S))
+    server = opened.enter_context(DevNodeServer(node, interval_s=block_s))
     _make_vault(made, chain)
     (made / "custody.toml").write_text(_CONFIG.format(chain=chain), encoding="utf-8")
     socket = made / "signer.sock"

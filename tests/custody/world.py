@@ -340,9 +340,14 @@ class World:
         )  # fmt: skip
 
 
-def status(world: World, number: int) -> str:
+def status_of(exchange: LedgerLink, number: int) -> str:
     """Return a withdrawal's status at the exchange."""
-    return world.exchange.ledger.withdrawals[number].status
+    return exchange.ledger.withdrawals[number].status
+
+
+def status(world: World, number: int) -> str:
+    """Return a withdrawal's status in a world."""
+    return status_of(world.exchange, number)
 
 
 __all__ = ["ACCOUNTS", "COIN", "RICH", "TOKEN", "UNIT", "WEI", "Crash", "TxId", "World", "status"]

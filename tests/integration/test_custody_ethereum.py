@@ -1,0 +1,169 @@
+"""Custody on a real EVM with the real signer in its own process: the model check, short."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from api.custody_setup import config_of
+from api.demo_chain import OFFICER, DemoChain, pay, start_chain
+from api.settings import Settings
+from commands.request_withdrawal import RequestWithdrawal
+from commands.settle_withdrawal import ApproveWithdrawal
+from tests.custody.world import ACCOUNTS, Chaos, LedgerLink, status_of
+from tests.ethereum_world import someone
+from wallet.approvals import approve, format_approval
+from wallet.errors import WalletError
+from wallet.ethereum.chain import EthereumChain
+from wallet.ports import ExchangeRefused, ExchangeUnavailable
+from wallet.reconcile import reconcile
+from wallet.service import Custody
+from wallet.signer.client import SignerClient
+from wallet.store import open_sqlite
+from wallet.types import Address
+from wallet.vault.officers import load_officer, open_officer
+from wallet.vault.passphrase import from_file
+from wallet.vault.protection import PassphraseProtection
+
+ETHER = 10**18
+UNIT = 10**10
+ROUNDS = 30
+
+
+class EthereumRun:
+    """One run on a chain of its own."""
+
+    def __init__(self, chain: DemoChain, data: Path, seed: int) -> None:
+        self.random = Random(seed)
+        self.chain = chain
+        self.data = data
+        self.config, self.socket = config_of(chain.settings)
+        self.exchange = LedgerLink(Chaos(seed))
+        self.payees: dict[int, tuple[Address, int]] = {}
+        self.reorganisations = self.starts = 0
+        file = load_officer(chain.directory / f"{OFFICER}.key")
+        passphrase = from_file(chain.directory / "passphrase")
+        self.officer = open_officer(file, PassphraseProtection(passphrase, file.protection, bytes))
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, as after a crash: nothing but files and the chain is left."""
+        self.starts += 1
+        node = EthereumChain.connect(self.chain.url, poll_s=0.05)
+        signer = SignerClient(self.socket, index_of=self._index_of)
+        self.custody = Custody(
+            chain=node,
+            books=open_sqlite(self.data),
+            coins=self.config.coins,
+            policy=self.config.policy,
+            keys=signer.keys(),
+            signer=signer,
+            exchange=self.exchange,
+        )
+        self.signer = signer
+        self.custody.open(0)
+
+    def _index_of(self, address: Address) -> int | None:
+        return self.custody.book.index_of.get(address)
+
+    def stop(self) -> None:
+        self.signer.close()
+        self.custody.books.close()
+
+    def work(self) -> None:
+        """Do what can be done now, and go on after a pause."""
+        for _ in range(20):
+            try:
+                if not self.custody.step():
+                    break
+            except (ExchangeUnavailable, WalletError) as error:
+                if isinstance(error, WalletError) and not error.retryable:
+                    raise
+        if self.custody.book.chain_record.paused:
+            self.custody.resume("the test")
+
+    def play(self) -> None:
+        chance = self.random.random()
+        if chance < 0.35:
+            account = self.random.choice(ACCOUNTS)
+            address = self.custody.addresses.of(account)
+            pay(self.chain.url, address, self.random.choice((ETHER + 3, 2 * ETHER, 10**14)))
+        elif chance < 0.65:
+            self.withdraw()
+        elif chance < 0.8 and self.chain.node.tip.height > 6:
+            self.reorganisations += 1
+            self.chain.node.reorg(self.random.randint(1, 5))
+        elif chance < 0.87:
+            self.chain.node.wipe_pool()
+        elif chance < 0.95:
+            self.stop()
+            self.start()
+        self.work()
+        self.chain.node.mine()
+        self.work()
+
+    def withdraw(self) -> None:
+        number = len(self.payees) + 1
+        payee, units = someone().address, ETHER // UNIT // 4
+        try:
+            receipt = self.exchange.do(RequestWithdrawal(
+                time_ms=1, account=self.random.choice(ACCOUNTS), asset="ETH", amount=units,
+                address=payee, request_id=f"r{number}",
+            ))  # fmt: skip
+            withdrawal_id = int(receipt.withdrawal_id)
+            self.exchange.do(
+                ApproveWithdrawal(time_ms=1, withdrawal_id=withdrawal_id, approved_by="op")
+            )
+        except ExchangeRefused as refusal:
+            if refusal.code not in ("insufficient_funds", "account_in_debt"):
+                raise
+            return
+        self.payees[withdrawal_id] = payee, units * UNIT
+        [wanted] = [
+            each for each in self.exchange.approved(0)[0] if each.withdrawal_id == withdrawal_id
+        ]
+        intent = self.custody.withdrawals.intent(wanted)
+        approval = approve(self.officer, OFFICER, intent)
+        self.custody.approve(intent, OFFICER, format_approval(approval))
+
+    def check(self) -> None:
+        for _ in range(12):
+            self.chain.node.mine()
+            self.work()
+        node = self.custody.chain
+        for number, (payee, amount) in self.payees.items():
+            paid = node.balances([payee], None)[payee]
+            expected = {"completed": amount, "failed": 0}[status_of(self.exchange, number)]
+            assert paid == expected, f"withdrawal {number}: {paid}"
+        report = reconcile(
+            chain=node, book=self.custody.book, coins=self.custody.coins,
+            keys=self.custody.keys, ledger=self.exchange.facts(),
+        )  # fmt: skip
+        assert report.differences == []
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[DemoChain]:
+    with ExitStack() as opened:
+        yield start_chain(Settings(data=tmp_path), opened, block_s=None)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_books_equal_a_real_chain_with_the_real_signer(
+    chain: DemoChain, tmp_path: Path, seed: int
+) -> None:
+    run = EthereumRun(chain, tmp_path, seed)
+    try:
+        for _ in range(5):
+            chain.node.mine()
+            run.work()
+        for _ in range(ROUNDS):
+            run.play()
+        run.check()
+    finally:
+        run.stop()
+    assert run.reorganisations >= 2
+    assert run.starts >= 2
+    assert len(run.payees) >= 3
