@@ -48,7 +48,9 @@ def run_demo(settings: Settings, seed: int) -> int:
         say(_next_steps(settings, _write_client(foldex, chains[0]), chains[0].url))
 
     try:
-        return serve(settings, prepare=prepare, on_ready=ready)
+        # Custody is started by `prepare`, on a vault of the demo's own.
+        served = settings.model_copy(update={"ethereum_url": ""})
+        return serve(served, prepare=prepare, on_ready=ready)
     finally:
         for each in traders:
             each.stop()

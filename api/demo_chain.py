@@ -109,9 +109,12 @@ blocks = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoChain:
-    """A running chain, its node's URL, and the settings that let custody find everything."""
+    """A running chain, its node's URL, and the settings that let custody find everything.
 
-    node: DevNode
+    node: None where it is another process.
+    """
+
+    node: DevNode | None
     url: str
     directory: Path
     settings: Settings
@@ -122,37 +125,43 @@ def start_chain(
 ) -> DemoChain:
     """Start chain and signer; `opened` ends them. block_s: None makes blocks only when asked to.
 
-    Raises: OSError: the signer does not start.
+    With FOLDEX_ETHEREUM_URL the chain is the development node there, such as anvil.
+    Raises: OSError: the signer does not start. WalletError: no such node answers.
     """
-    number = 1_000_000 + secrets.randbelow(1_000_000_000)
-    directory = settings.data.absolute() / "custody"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    (settings.data / "wallet.sqlite").unlink(missing_ok=True)
-    for leftover in ("wallet.sqlite-wal", "wallet.sqlite-shm"):
-        (settings.data / leftover).unlink(missing_ok=True)
-    made = directory / str(number)
-    made.mkdir(mode=0o700)
-    chain = f"eip155:{number}"
-    node = DevNode(chain_id=number)
-    server = opened.enter_context(DevNodeServer(node, interval_s=block_s))
-    _make_vault(made, chain)
-    (made / "custody.toml").write_text(_CONFIG.format(chain=chain), encoding="utf-8")
-    socket = made / "signer.sock"
-    _start_signer(made, socket, opened)
+    node, url = None, settings.ethereum_url
+    if not url:
+        node = DevNode(chain_id=1_000_000 + secrets.randbelow(1_000_000_000))
+        url = opened.enter_context(DevNodeServer(node, interval_s=block_s)).url
+    directory = _clean(settings)
+    chain = EthereumChain.connect(url).id
+    _make_vault(directory, chain)
+    config, socket = directory / "custody.toml", directory / "signer.sock"
+    config.write_text(_CONFIG.format(chain=chain), encoding="utf-8")
+    _start_signer(directory, socket, opened)
+    _fund(url, socket)
     changed = settings.model_copy(
-        update={
-            "ethereum_url": server.url,
-            "signer": socket,
-            "wallet_config": made / "custody.toml",
-        }
+        update={"ethereum_url": url, "signer": socket, "wallet_config": config}
     )
-    with ExitStack() as asking:
-        client = SignerClient(socket)
-        asking.callback(client.close)
+    return DemoChain(node=node, url=url, directory=directory, settings=changed)
+
+
+def _clean(settings: Settings) -> Path:
+    """Forget the books of an earlier demo; return a new directory for this one's secrets."""
+    for name in ("wallet.sqlite", "wallet.sqlite-wal", "wallet.sqlite-shm"):
+        (settings.data / name).unlink(missing_ok=True)
+    directory = settings.data.absolute() / "custody" / secrets.token_hex(4)
+    directory.mkdir(mode=0o700, parents=True)
+    return directory
+
+
+def _fund(url: str, socket: Path) -> None:
+    client = SignerClient(socket)
+    try:
         keys = client.keys()
-        for address, ether in ((keys.hot, HOT_ETHER), (keys.gas, 1)):
-            pay(server.url, address, ether * ETHER)
-    return DemoChain(node=node, url=server.url, directory=made, settings=changed)
+    finally:
+        client.close()
+    for address, ether in ((keys.hot, HOT_ETHER), (keys.gas, 1)):
+        pay(url, address, ether * ETHER)
 
 
 def pay(url: str, to: Address, amount: int) -> str:

@@ -1,6 +1,5 @@
 """Custody on a real EVM with the real signer in its own process: the model check, short."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -17,6 +16,8 @@ from tests.ethereum_world import someone
 from wallet.approvals import approve, format_approval
 from wallet.errors import WalletError
 from wallet.ethereum.chain import EthereumChain
+from wallet.ethereum.devnode.node import DevNode
+from wallet.ethereum.rpc import Rpc
 from wallet.ports import ExchangeRefused, ExchangeUnavailable
 from wallet.reconcile import reconcile
 from wallet.service import Custody
@@ -29,13 +30,57 @@ from wallet.vault.protection import PassphraseProtection
 
 ETHER = 10**18
 UNIT = 10**10
-ROUNDS = 30
+ROUNDS = 40
+
+
+class Anvil:
+    """The same means as our own node has, over anvil's RPC."""
+
+    def __init__(self, url: str) -> None:
+        self._rpc = Rpc.http(url)
+        self._rpc.call("evm_setAutomine", False)
+
+    @property
+    def height(self) -> int:
+        return int(self._rpc.call("eth_blockNumber"), 16)
+
+    def mine(self) -> None:
+        self._rpc.call("evm_mine")
+
+    def reorg(self, depth: int) -> None:
+        """Replace the last blocks; what was in them is gone, not only back in the pool."""
+        self._rpc.call("anvil_reorg", depth, [])
+        self.mine()
+
+    def wipe_pool(self) -> None:
+        self._rpc.call("anvil_dropAllTransactions")
+
+
+class Own:
+    """Our own node, in this process."""
+
+    def __init__(self, node: DevNode) -> None:
+        self._node = node
+
+    @property
+    def height(self) -> int:
+        return self._node.tip.height
+
+    def mine(self) -> None:
+        self._node.mine()
+
+    def reorg(self, depth: int) -> None:
+        self._node.reorg(depth)
+
+    def wipe_pool(self) -> None:
+        self._node.wipe_pool()
 
 
 class EthereumRun:
     """One run on a chain of its own."""
 
-    def __init__(self, chain: DemoChain, data: Path, seed: int) -> None:
+    def __init__(self, chain: DemoChain, node: Own | Anvil, data: Path, seed: int) -> None:
+        self.node = node
         self.random = Random(seed)
         self.chain = chain
         self.data = data
@@ -92,16 +137,16 @@ class EthereumRun:
             pay(self.chain.url, address, self.random.choice((ETHER + 3, 2 * ETHER, 10**14)))
         elif chance < 0.65:
             self.withdraw()
-        elif chance < 0.8 and self.chain.node.tip.height > 6:
+        elif chance < 0.8 and self.node.height > 6:
             self.reorganisations += 1
-            self.chain.node.reorg(self.random.randint(1, 5))
-        elif chance < 0.87:
-            self.chain.node.wipe_pool()
-        elif chance < 0.95:
+            self.node.reorg(self.random.randint(1, 5))
+        elif chance < 0.85:
+            self.node.wipe_pool()
+        elif chance < 0.97:
             self.stop()
             self.start()
         self.work()
-        self.chain.node.mine()
+        self.node.mine()
         self.work()
 
     def withdraw(self) -> None:
@@ -130,7 +175,7 @@ class EthereumRun:
 
     def check(self) -> None:
         for _ in range(12):
-            self.chain.node.mine()
+            self.node.mine()
             self.work()
         node = self.custody.chain
         for number, (payee, amount) in self.payees.items():
@@ -144,20 +189,11 @@ class EthereumRun:
         assert report.differences == []
 
 
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[DemoChain]:
-    with ExitStack() as opened:
-        yield start_chain(Settings(data=tmp_path), opened, block_s=None)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_books_equal_a_real_chain_with_the_real_signer(
-    chain: DemoChain, tmp_path: Path, seed: int
-) -> None:
-    run = EthereumRun(chain, tmp_path, seed)
+def run_rounds(chain: DemoChain, node: Own | Anvil, data: Path, seed: int) -> None:
+    run = EthereumRun(chain, node, data, seed)
     try:
         for _ in range(5):
-            chain.node.mine()
+            node.mine()
             run.work()
         for _ in range(ROUNDS):
             run.play()
@@ -167,3 +203,21 @@ def test_books_equal_a_real_chain_with_the_real_signer(
     assert run.reorganisations >= 2
     assert run.starts >= 2
     assert len(run.payees) >= 3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_books_equal_a_real_chain_with_the_real_signer(tmp_path: Path, seed: int) -> None:
+    with ExitStack() as opened:
+        chain = start_chain(Settings(data=tmp_path), opened, block_s=None)
+        assert chain.node is not None
+        run_rounds(chain, Own(chain.node), tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_books_equal_anvil_with_the_real_signer(
+    ethereum_node: str, tmp_path: Path, seed: int
+) -> None:
+    node = Anvil(ethereum_node)
+    with ExitStack() as opened:
+        settings = Settings(data=tmp_path, ethereum_url=ethereum_node)
+        run_rounds(start_chain(settings, opened), node, tmp_path, seed)
