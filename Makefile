@@ -20,7 +20,7 @@ demo: ## Run a small exchange and show what it recorded
 test: lint types imports ## Run every check and every test but the long ones
 	$(PYTHON) -m deploy.services run -- $(BIN)/python -m pytest tests
 
-services: ## Install and start PostgreSQL, Kafka and anvil for this clone
+services: ## Install and start PostgreSQL, Kafka, anvil and OpenBao for this clone
 	@$(PYTHON) -m deploy.services start
 
 services-stop: ## Stop them; their data stays

@@ -49,6 +49,16 @@ def kafka_bootstrap() -> str:
     return address
 
 
+@pytest.fixture(scope="session")
+def openbao_url() -> str:
+    """Return the URL of the key service; skip the test when it is down. Its keys do not stay."""
+    url = services.address_of("openbao")
+    host, _, port = url.rpartition("/")[2].rpartition(":")
+    if not accepts_connections(host, int(port)):
+        services.missing("openbao", f"nothing answers at {url}")
+    return url
+
+
 @pytest.fixture(scope="module")
 def ethereum_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the URL of an anvil that only this module's tests use, so they may replace blocks."""

@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 from deploy.services.clone import Clone
 from deploy.services.control import OWN_SERVERS
 
-TITLES = {"postgres": "PostgreSQL", "kafka": "Kafka", "ethereum": "anvil"}
+TITLES = {"postgres": "PostgreSQL", "kafka": "Kafka", "ethereum": "anvil", "openbao": "OpenBao"}
 TEMPLATE_LOCK = 0x666F6C646578  # Any number that nobody else locks.
 CONNECT_TIMEOUT_S = 10
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from deploy.services.anvil import Anvil
 from deploy.services.clone import Clone
 from deploy.services.kafka import Kafka
+from deploy.services.openbao import OpenBao
 from deploy.services.postgres import Postgres
 from deploy.services.process import ServiceError, accepts_connections, say
 from deploy.services.software import locked
@@ -24,13 +25,15 @@ OWN_SERVERS = {
     "postgres": "FOLDEX_TEST_POSTGRES_URL",
     "kafka": "FOLDEX_TEST_KAFKA",
     "ethereum": "FOLDEX_TEST_ETHEREUM",
+    "openbao": "FOLDEX_TEST_OPENBAO",
 }
 NAMES = tuple(OWN_SERVERS)
-DEFAULT_PORTS = {"postgres": 5432, "kafka": 9092, "ethereum": 8545}
+DEFAULT_PORTS = {"postgres": 5432, "kafka": 9092, "ethereum": 8545, "openbao": 8200}
 SERVERS: dict[str, Callable[[Clone], "Server"]] = {
     "postgres": Postgres,
     "kafka": Kafka,
     "ethereum": Anvil,
+    "openbao": OpenBao,
 }
 
 

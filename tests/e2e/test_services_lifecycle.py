@@ -16,7 +16,7 @@ import httpx
 import psycopg
 import pytest
 
-from deploy.services import anvil, control, kafka, postgres, software
+from deploy.services import anvil, control, kafka, openbao, postgres, software
 from deploy.services.anvil import Anvil
 from deploy.services.clone import Clone
 from deploy.services.kafka import Kafka
@@ -27,7 +27,7 @@ from deploy.services.software import locked
 pytestmark = pytest.mark.skipif(
     not all(
         (software.cache() / name).is_dir()
-        for name in (postgres.SOFTWARE, kafka.SOFTWARE, anvil.SOFTWARE)
+        for name in (postgres.SOFTWARE, kafka.SOFTWARE, anvil.SOFTWARE, openbao.SOFTWARE)
     ),
     reason="needs the servers' programs: run `make services`",
 )
@@ -165,7 +165,7 @@ def test_the_command_line_shows_what_runs() -> None:
         text=True,
         check=False,
     )
-    assert set(json.loads(shown.stdout)) == {"postgres", "kafka", "ethereum"}
+    assert set(json.loads(shown.stdout)) == {"postgres", "kafka", "ethereum", "openbao"}
 
 
 def _facts(url: str) -> list[tuple[int]]:

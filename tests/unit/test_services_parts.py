@@ -157,6 +157,7 @@ def test_servers_of_your_own_are_used_as_they_are(
             "postgres": f"postgresql://u:p@127.0.0.1:{port}/d",
             "kafka": f"127.0.0.1:{port}",
             "ethereum": f"http://127.0.0.1:{port}",
+            "openbao": f"http://127.0.0.1:{port}",
         }
         for name, address in addresses.items():
             monkeypatch.setenv(control.OWN_SERVERS[name], address)
