@@ -1,0 +1,140 @@
+"""Custody as a process of its own, on PostgreSQL and Kafka, killed on the way."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+
+from api.demo_chain import OFFICER, DemoChain, pay, start_chain
+from api.settings import Settings
+from eventstore.kafka_topics import TOPICS
+from tests.e2e.test_production import Production, until
+from tests.kafka_world import read_topic
+from tests.processes import SigningClient
+from wallet.approvals import IntentText, approve, format_approval
+from wallet.types import Address, ChainId, Intent, IntentId, IntentKind
+from wallet.vault.officers import load_officer, open_officer
+from wallet.vault.passphrase import from_file
+from wallet.vault.protection import PassphraseProtection
+
+pytestmark = pytest.mark.timeout(300)
+
+ETHER = 10**18
+PAYEE = Address("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC")
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[DemoChain]:
+    with ExitStack() as opened:
+        yield start_chain(Settings(data=tmp_path), opened, block_s=0.3)
+
+
+@pytest.fixture
+def production(
+    postgres_database: str, kafka_bootstrap: str, chain: DemoChain, tmp_path: Path
+) -> Iterator[Production]:
+    with ExitStack() as opened:
+        made = Production(postgres_database, kafka_bootstrap, tmp_path, opened)
+        made.settings.update(
+            FOLDEX_ETHEREUM_URL=chain.url,
+            FOLDEX_SIGNER=str(chain.settings.signer),
+            FOLDEX_WALLET_CONFIG=str(chain.settings.wallet_config),
+        )
+        yield made
+    prefix = made.settings["FOLDEX_KAFKA_PREFIX"]
+    admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    admin.delete_topics([prefix + name for name in TOPICS])
+    admin.close()
+
+
+def approval(chain: DemoChain, shown: dict[str, Any]) -> str:
+    """Sign what the review shows with the officer's own key."""
+    file = load_officer(chain.directory / f"{OFFICER}.key")
+    passphrase = from_file(chain.directory / "passphrase")
+    key = open_officer(file, PassphraseProtection(passphrase, file.protection, bytes))
+    intent = Intent(
+        id=IntentId(shown["id"]),
+        kind=IntentKind(shown["kind"]),
+        chain=ChainId(shown["chain"]),
+        to=Address(shown["to"]),
+        amount=int(shown["amount"]),
+    )
+    assert IntentText.of(intent).amount == shown["amount"]
+    return format_approval(approve(key, OFFICER, intent))
+
+
+def bodies(production: Production, topic: str) -> list[dict[str, Any]]:
+    name = production.settings["FOLDEX_KAFKA_PREFIX"] + topic
+    records = read_topic(production.settings["FOLDEX_KAFKA"], name).values()
+    return [json.loads(record.value) for each in records for record in each]
+
+
+def free_ether(client: SigningClient, url: str) -> str:
+    balances = client.ask(url, "GET", "/v1/balances")
+    return str({each["asset"]: each["free"] for each in balances}.get("ETH", ""))
+
+
+def test_coins_come_and_go_while_custody_is_killed_and_started_again(
+    production: Production, chain: DemoChain
+) -> None:
+    production.foldex("migrate")
+    production.engine().says("takes commands")
+    production.start("project").says("Following the log")
+    custody = production.start("wallet", "run")
+    custody.says("Custody follows")
+    url = production.api()
+    operator, alice = production.client("operate"), production.client(
+        "read", "withdraw", account="alice"
+    )  # fmt: skip
+    operator.ask(url, "POST", "/v1/operator/assets", {"asset": "ETH"})
+    operator.ask(url, "POST", "/v1/operator/accounts", {"account": "alice"})
+
+    asked = json.dumps({"type": "create_account", "meta": {"account": "alice"}}).encode()
+    producer = KafkaProducer(bootstrap_servers=production.settings["FOLDEX_KAFKA"])
+    producer.send(production.settings["FOLDEX_KAFKA_PREFIX"] + "command", asked)
+    producer.close()
+    given = alice.ask(url, "POST", "/v1/deposit-addresses", {"asset": "ETH"})
+    address = Address(given["address"])
+    [told] = until(lambda: bodies(production, "address.created"))
+    assert (told["account"], told["address"]) == ("alice", address)
+
+    custody.kill()
+    production.processes.remove(custody)
+    pay(chain.url, address, 2 * ETHER)
+    time.sleep(2)
+    custody = production.start("wallet", "run")
+    until(lambda: free_ether(alice, url) == "2.00000000")
+
+    wanted = {"asset": "ETH", "amount": "0.5", "address": PAYEE}
+    made = alice.ask(url, "POST", "/v1/withdrawals", wanted, key="w1")
+    path = f"/v1/operator/withdrawals/{made['withdrawal_id']}"
+    review = until(lambda: _review(operator, url, path))
+    handed_in = {"approval": approval(chain, review["intent"])}
+    operator.ask(url, "POST", f"{path}/approvals", handed_in)
+    until(lambda: _is_broadcast(production))
+    custody.kill()
+    production.processes.remove(custody)
+    production.start("wallet", "run")
+    shown = f"/v1/withdrawals/{made['withdrawal_id']}"
+    until(lambda: alice.ask(url, "GET", shown)["status"] == "completed")
+    until(lambda: production.foldex("wallet", "status", "--json")["open_payments"] == 0)
+    report = production.foldex("wallet", "reconcile", "--json")
+    assert report["differences"] == []
+    assert (report["deposits"], report["withdrawals"]) == (1, 1)
+    production.end()
+
+
+def _is_broadcast(production: Production) -> bool:
+    told = bodies(production, "transaction")
+    return any(each.get("withdrawal_id") and each["status"] == "broadcast" for each in told)
+
+
+def _review(operator: SigningClient, url: str, path: str) -> Any:
+    reply = operator.send(url, "GET", f"{path}/review")
+    return reply.json() if reply.is_success else None
