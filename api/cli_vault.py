@@ -37,6 +37,10 @@ ColdOption = Annotated[
     str, typer.Option("--cold", metavar="XPUB", help="The cold wallet's extended public key.")
 ]
 
+RolesOption = Annotated[
+    list[str] | None, typer.Option("--role", help="deposit, hot or gas [default: all of them]")
+]
+
 
 @app.command(
     epilog=examples(
@@ -49,6 +53,7 @@ def create(
     *,
     vault: VaultOption = DEFAULT,
     cold: ColdOption = "",
+    role: RolesOption = None,
     passphrase_file: FileOption = None,
     passphrase_fd: DescriptorOption = None,
     key_service: ServiceOption = "",
@@ -56,7 +61,10 @@ def create(
     key_service_key: ServiceKeyOption = "",
     memory_mib: MemoryOption = 64,
 ) -> None:
-    """Make a vault with a new seed for each online role: deposit, hot, gas."""
+    """Make a vault with a new seed for each online role: deposit, hot, gas.
+
+    With --role for some of them only; those of the others can be imported.
+    """
     with secret_errors():
         from wallet.vault import vault as vaults
 
@@ -65,7 +73,7 @@ def create(
             if key_service
             else new_passphrase_protection(passphrase_file, passphrase_fd, memory_mib)
         )
-        made = vaults.create(vault, _new_keys(cold), protection, os.urandom)
+        made = vaults.create(vault, _new_keys(role, cold), protection, os.urandom)
         _say_keys(made)
         say(f"Now make a backup and keep it elsewhere: foldex vault backup --vault {vault} --out …")
 
@@ -294,12 +302,15 @@ def approve(
         say(format_approval(sign(opened, file.officer, wanted)))
 
 
-def _new_keys(cold: str) -> "tuple[Key, ...]":
+def _new_keys(roles: list[str] | None, cold: str) -> "tuple[Key, ...]":
     from wallet.keys.public import ExtendedPublicKey
     from wallet.vault.contents import Key, Seed
     from wallet.vault.document import ONLINE_ROLES, Role
 
-    keys = [Key.of_seed(role, Seed.new(os.urandom)) for role in ONLINE_ROLES]
+    wanted = [role for role in ONLINE_ROLES if roles is None or role in roles]
+    if roles is not None and len(wanted) != len(set(roles)):
+        fail(f"a role with a seed here is one of {', '.join(ONLINE_ROLES)}", EXIT_USAGE)
+    keys = [Key.of_seed(role, Seed.new(os.urandom)) for role in wanted]
     if cold:
         keys.append(Key.watched(Role.COLD, ExtendedPublicKey.parse(cold)))
     return tuple(keys)

@@ -1,6 +1,8 @@
 """Where passphrases may come from."""
 
+import getpass
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,13 @@ def test_a_new_one_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(VaultError, match="not the same"):
         passphrase.from_terminal("new", twice=True)
     assert passphrase.from_terminal("old").reveal() == "one"
+
+
+def test_without_a_terminal_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_terminal(_: str) -> str:
+        warnings.warn("cannot control echo", getpass.GetPassWarning, stacklevel=2)
+        return "shown to everyone"
+
+    monkeypatch.setattr("getpass.getpass", no_terminal)
+    with pytest.raises(VaultError, match="no terminal"):
+        passphrase.from_terminal("old")

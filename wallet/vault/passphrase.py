@@ -6,6 +6,7 @@ processes.
 
 import getpass
 import os
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -31,11 +32,26 @@ def from_descriptor(descriptor: int) -> Secret[str]:
 
 
 def from_terminal(prompt: str, *, twice: bool = False) -> Secret[str]:
-    """Ask for it at the terminal, without showing it; a new one twice."""
-    first = Secret(getpass.getpass(f"{prompt}: "))
-    if twice and getpass.getpass(f"{prompt}, again: ") != first.reveal():
+    """Ask for it at the terminal, without showing it; a new one twice.
+
+    Raises: VaultError: there is no terminal, or the two are not the same.
+    """
+    first = Secret(_ask(f"{prompt}: "))
+    if twice and _ask(f"{prompt}, again: ") != first.reveal():
         raise VaultError("they are not the same; nothing was changed")
     return first
+
+
+def _ask(prompt: str) -> str:
+    with warnings.catch_warnings():
+        # Without a terminal it would read and show what comes instead.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(prompt)
+        except (getpass.GetPassWarning, EOFError):
+            raise VaultError(
+                "there is no terminal to ask at: give a file or a descriptor"
+            ) from None
 
 
 def _line(data: bytes, source: str) -> Secret[str]:
