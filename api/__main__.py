@@ -4,6 +4,7 @@ import typer
 
 from api import (
     cli_config,
+    cli_contracts,
     cli_export,
     cli_flow,
     cli_keys,
@@ -69,6 +70,16 @@ app.command(epilog=examples("foldex snapshot --data data"))(cli_store.snapshot)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_wallet.app, name="wallet")
+cli_wallet.app.command(
+    epilog=examples('foldex wallet deploy erc20 --id t1 --args \'["T", "T", 6, "1000"]\'')
+)(cli_contracts.deploy)
+cli_wallet.app.command(
+    epilog=examples("foldex wallet transact erc20 0x5FbD… transfer --id x1 --args '[…]'")
+)(cli_contracts.transact)
+cli_wallet.app.command(
+    epilog=examples("foldex wallet call erc20 0x5FbD… balanceOf --args '[\"0x7099…\"]'")
+)(cli_contracts.call)
+cli_wallet.app.command(epilog=examples("foldex wallet approve t1 ann:MEUC…"))(cli_contracts.approve)
 app.add_typer(cli_export.app, name="export")
 app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_signer.app, name="signer")

@@ -61,7 +61,7 @@ def run(data: DataOption = "") -> None:
 def status(data: DataOption = "", as_json: JsonOption = False) -> None:
     """Show how far the chain is followed, and what is under way."""
     with clear_errors(), wallet_errors(), ExitStack() as opened:
-        found = _desk(settings_for(data), opened).status()
+        found = open_desk(settings_for(data), opened).status()
         if as_json:
             say_json(found)
             return
@@ -114,7 +114,7 @@ def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
 def pause(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = "") -> None:
     """Stop crediting deposits and signing payments."""
     with clear_errors(), wallet_errors(), ExitStack() as opened:
-        _desk(settings_for(data), opened).pause(reason)
+        open_desk(settings_for(data), opened).pause(reason)
         say("paused")
 
 
@@ -122,7 +122,7 @@ def pause(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = 
 def resume(data: DataOption = "") -> None:
     """Go on crediting and signing."""
     with clear_errors(), wallet_errors(), ExitStack() as opened:
-        _desk(settings_for(data), opened).resume("command line")
+        open_desk(settings_for(data), opened).resume("command line")
         say("resumed")
 
 
@@ -130,7 +130,7 @@ def resume(data: DataOption = "") -> None:
 def payments(data: DataOption = "", as_json: JsonOption = False) -> None:
     """List every transaction of ours with its attempts and its end."""
     with clear_errors(), wallet_errors(), ExitStack() as opened:
-        found = _desk(settings_for(data), opened).payments()
+        found = open_desk(settings_for(data), opened).payments()
         if as_json:
             say_json(found)
             return
@@ -154,8 +154,9 @@ def faucet(
         say(pay(url, Address(address), base_units(amount, 18)))
 
 
-def _desk(settings: "Settings", opened: ExitStack) -> "Desk":
-    from api.custody_setup import open_desk
+def open_desk(settings: "Settings", opened: ExitStack) -> "Desk":
+    """Return what people ask custody through. Raises: WalletError, BadSetting, StoreError."""
+    from api import custody_setup
     from api.deployment import deployment_of
 
-    return open_desk(settings, deployment_of(settings), opened)
+    return custody_setup.open_desk(settings, deployment_of(settings), opened)

@@ -76,6 +76,12 @@ approvals = 0
 
 [[rules]]
 chain = "{chain}"
+kind = "deploy"
+roles = ["hot"]
+approvals = 1
+
+[[rules]]
+chain = "{chain}"
 kind = "release"
 roles = ["hot", "gas", "deposit"]
 approvals = 0

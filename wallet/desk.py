@@ -127,6 +127,11 @@ class Desk:
             self._approve(payment.intent, approval)
             return self._review(payment.intent)
 
+    def review_payment(self, intent_id: IntentId) -> ReviewView:
+        """Return what officers are to approve of a planned payment. Raises: BadRequest."""
+        with self._up_to_date():
+            return self._review(self._payment(intent_id).intent)
+
     def status(self) -> CustodyStatus:
         """Return how custody is."""
         with self._up_to_date():

@@ -14,8 +14,10 @@ from commands.settle_withdrawal import ApproveWithdrawal
 from tests.custody.world import ACCOUNTS, Chaos, LedgerLink, status_of
 from tests.ethereum_world import someone
 from wallet.approvals import approve, format_approval
-from wallet.errors import WalletError
+from wallet.desk import Desk
+from wallet.errors import DuplicateMismatch, WalletError
 from wallet.ethereum.chain import EthereumChain
+from wallet.ethereum.contracts import EthereumContracts, own_artefact
 from wallet.ethereum.devnode.node import DevNode
 from wallet.ethereum.rpc import Rpc
 from wallet.ports import ExchangeRefused, ExchangeUnavailable
@@ -23,7 +25,7 @@ from wallet.reconcile import reconcile
 from wallet.service import Custody
 from wallet.signer.client import SignerClient
 from wallet.store import open_sqlite
-from wallet.types import Address
+from wallet.types import Address, IntentId
 from wallet.vault.officers import load_officer, open_officer
 from wallet.vault.passphrase import from_file
 from wallet.vault.protection import PassphraseProtection
@@ -211,6 +213,38 @@ def test_books_equal_a_real_chain_with_the_real_signer(tmp_path: Path, seed: int
         chain = start_chain(Settings(data=tmp_path), opened, block_s=None)
         assert chain.node is not None
         run_rounds(chain, Own(chain.node), tmp_path, seed)
+
+
+def test_a_contract_is_deployed_once_after_its_approval_and_called(tmp_path: Path) -> None:
+    with ExitStack() as opened:
+        chain = start_chain(Settings(data=tmp_path), opened, block_s=None)
+        assert chain.node is not None
+        run = EthereumRun(chain, Own(chain.node), tmp_path, 1)
+        opened.callback(run.stop)
+        node = run.custody.chain
+        assert isinstance(node, EthereumChain)
+        desk = Desk(run.custody, EthereumContracts(node))
+        name, token = IntentId("token-1"), own_artefact("erc20")
+        settle(run, 3)
+        for _ in range(2):
+            intent = desk.deploy(name, token, ["Test", "TST", 6, "1000"])
+        settle(run, 5)
+        assert desk.payment(name).status == "planned"
+        desk.approve_payment(name, format_approval(approve(run.officer, OFFICER, intent)))
+        settle(run, 5)
+        deployed = desk.payment(name)
+        assert (deployed.status, len(deployed.txids)) == ("paid", 1)
+        held = desk.call(token, Address(deployed.contract), "balanceOf", [run.custody.keys.hot])
+        assert int(held) == 1000
+        with pytest.raises(DuplicateMismatch):
+            desk.deploy(name, token, ["Other", "TST", 6, "1000"])
+        run.check()
+
+
+def settle(run: EthereumRun, blocks: int) -> None:
+    for _ in range(blocks):
+        run.node.mine()
+        run.work()
 
 
 @pytest.mark.parametrize("seed", [3, 4])
