@@ -39,7 +39,10 @@ class KeptBlock:
 
 
 class Book:
-    """One chain's books. held: what each of our addresses holds, in base units, as of the tip."""
+    """One chain's books. held: what each of our addresses holds, in base units, as of the tip.
+
+    disconnected: how many blocks were ever disconnected.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Book:
         self.position = 0
         self.records: dict[UUID, Aggregate] = {}
         self.blocks: list[KeptBlock] = []
+        self.disconnected = 0
         self.held: dict[Holding, int] = defaultdict(int)
         self.account_of: dict[Address, str] = {}
         self.address_of: dict[str, Address] = {}
@@ -202,6 +206,7 @@ class Book:
                 del self.blocks[: -self._keep_blocks]
         elif isinstance(event, ChainRecord.Disconnected):
             self._apply(self.blocks.pop().effects, -1)
+            self.disconnected += 1
 
     def _follows(self, parent: str) -> bool:
         return bool(self.blocks) and self.blocks[-1].ref.hash == parent

@@ -60,6 +60,8 @@ class Payments:
         self._approvals = approvals
         self._waiting: Counter[tuple[Address, TokenId | None]] = Counter()
         self._in_flight: Counter[Address] = Counter()
+        self._disconnected = -1
+        self._behind: set[Address] = set()
 
     def advance(self) -> bool:
         """Take each payment as far as it goes now; return whether anything was recorded.
@@ -70,8 +72,8 @@ class Payments:
         before = self._book.position
         self._waiting.clear()
         self._in_flight.clear()
-        for owner_id in list(self._book.owners.values()):
-            self._keep_slots_used(self._book.get(Owner, owner_id))
+        for address in self._owners_to_check():
+            self._keep_slots_used(self._book.get(Owner, self._book.owners[address]))
         for payment_id in list(self._book.open_payments):
             self._advance(self._book.get(Payment, payment_id))
         return self._book.position > before
@@ -86,6 +88,19 @@ class Payments:
         elif not self._book.chain_record.paused:
             self._prepare(payment)
 
+    def _owners_to_check(self) -> list[Address]:
+        """Return senders whose slots may have become free or been used: all after a reorganisation.
+
+        Else those with something under way or to be made again, and those that are shared.
+        """
+        book = self._book
+        if book.disconnected != self._disconnected:
+            self._disconnected = book.disconnected
+            return list(book.owners)
+        busy = {book.get(Payment, each).owner for each in book.open_payments}
+        shared = {address for address in book.owners if address not in book.account_of}
+        return [each for each in book.owners if each in busy | shared | self._behind]
+
     def _keep_slots_used(self, owner: Owner) -> None:
         """Use up again what a deep reorganisation un-mined after its end: later slots wait for it.
 
@@ -95,11 +110,13 @@ class Payments:
         used = self._chain.slots_used(owner.address)
         if used > owner.next_slot:
             self._alarm(f"slot {owner.next_slot} of {owner.address} was used by someone else")
+        self._behind.discard(owner.address)
         for number in range(used, owner.next_slot):
             payment_id = self._book.payment_by_slot[owner.address, str(number)]
             payment = self._book.get(Payment, payment_id)
             if payment.final is not None:
                 _log.warning("%s is not on the chain any more", payment.intent.id)
+                self._behind.add(owner.address)
                 self._make_again(payment, payment.final)
 
     def _make_again(self, payment: Payment, final: Payment.Ended) -> None:

@@ -46,8 +46,10 @@ class Policy:
     payment_confirmations: how deep a payment is when its end is believed. reorg_max: how many
     blocks can be disconnected; more stops everything. replace_after: blocks that an attempt waits
     before one with a higher fee takes its place. in_flight_max: payments of one sender that wait
-    for their end. top_up_gas: units of gas that a token's sweep needs. approvals: of officers that
-    a withdrawal or contract waits for; the signer has its own rules and checks each.
+    for their end. blocks_per_step: followed before anything else gets its turn; blocks_per_read: in
+    one request and one transaction of the books. top_up_gas: units of gas that a token's sweep
+    needs. approvals: of officers that a withdrawal or contract waits for; the signer has its own
+    rules and checks each.
     """
 
     rules: Sequence[ConfirmationRule]
@@ -58,6 +60,7 @@ class Policy:
     replace_after: int = 3
     in_flight_max: int = 16
     blocks_per_step: int = 500
+    blocks_per_read: int = 20
     pause_on_reversal: bool = True
     top_up_gas: int = 100_000
     approvals: int = 0

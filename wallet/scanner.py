@@ -75,7 +75,8 @@ class Scanner:
         moved = self._walk_back(target)
         limit = self._book.chain_record.tip.height + self._policy.blocks_per_step
         while (height := self._book.chain_record.tip.height) < min(target.height, limit):
-            if not self._connect(min(target.height, limit) - height, target.height):
+            count = min(target.height - height, limit - height, self._policy.blocks_per_read)
+            if not self._connect(count, target.height):
                 break
             moved = True
             if progress is not None:

@@ -14,7 +14,7 @@ from wallet.policy import Policy
 from wallet.ports import Exchange, ExchangeUnavailable, Keys, Signer
 from wallet.records.review import Review, review_id
 from wallet.scanner import Progress, Scanner
-from wallet.store import Books
+from wallet.store import Books, RecordChanged
 from wallet.sweeper import Sweeper
 from wallet.types import Intent, Token, WatchSet
 from wallet.withdrawals import Withdrawals
@@ -65,10 +65,17 @@ class Custody:
         start_height: of the last block that is not looked at when the books are new; None: the tip.
         Raises: WrongChain, NodeUnavailable.
         """
-        self.book.catch_up()
         for coin in self.coins:
             if coin.token is not None:
                 self.watch.add_token(Token(id=coin.token, credit=coin.credit))
+        try:
+            self._open(start_height)
+        except RecordChanged:
+            # Another process began the books at the same time: now they are there.
+            self._open(start_height)
+
+    def _open(self, start_height: int | None) -> None:
+        self.book.catch_up()
         self.addresses.open()
         self.scanner.open(start_height)
 
