@@ -1,11 +1,13 @@
 """`signer`: the process that signs, and its journal."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.cli_output import EXIT_STORE, JsonOption, examples, fail, say, say_json
+from api.cli_output import EXIT_DIFFERENT, EXIT_STORE, JsonOption, examples, fail, say, say_json
 from api.cli_secrets import (
     DescriptorOption,
     FileOption,
@@ -137,26 +139,58 @@ def policy(
             )
 
 
+@app.command(epilog=examples("foldex signer prove 'Foldex proof: 2026-11-21, block 0x…'"))
+def prove(
+    text: Annotated[str, typer.Argument(help="Fresh, and beginning as the policy says.")],
+    *,
+    vault: VaultOption = DEFAULT,
+    socket: SocketOption = None,
+    role: Annotated[str, typer.Option(help="Whose address.")] = "hot",
+    index: Annotated[int, typer.Option(min=0, help="Which of the role's addresses.")] = 0,
+) -> None:
+    """Have the signer sign a text with an address of ours: proof that we have it (EIP-191)."""
+    with _clear_answers():
+        from wallet.signer.client import SignerClient
+
+        client = SignerClient(socket or vault / "signer.sock")
+        address, signature = client.sign_message(role, index, text)
+        say_json({"address": address, "msg": text, "sig": "0x" + _with_v(signature).hex()})
+
+
 @app.command(epilog=examples("foldex signer status --vault vault"))
 def status(
     vault: VaultOption = DEFAULT, socket: SocketOption = None, as_json: JsonOption = False
 ) -> None:
     """Ask the running signer how it is."""
-    with secret_errors():
+    with _clear_answers():
         import msgspec
 
-        from wallet.errors import SignerUnavailable
         from wallet.signer.client import SignerClient
 
-        try:
-            found = msgspec.to_builtins(SignerClient(socket or vault / "signer.sock").status())
-        except SignerUnavailable as error:
-            fail(str(error), EXIT_STORE)
+        found = msgspec.to_builtins(SignerClient(socket or vault / "signer.sock").status())
         if as_json:
             say_json(found)
             return
         for name, value in found.items():
             say(f"{name:<11} {', '.join(value) if isinstance(value, list | tuple) else value}")
+
+
+@contextmanager
+def _clear_answers() -> Iterator[None]:
+    from wallet.errors import SignerUnavailable, WalletError
+
+    with secret_errors():
+        try:
+            yield
+        except SignerUnavailable as error:
+            fail(str(error), EXIT_STORE)
+        except WalletError as error:
+            fail(str(error), EXIT_DIFFERENT)
+
+
+def _with_v(signature: bytes) -> bytes:
+    """Return a signature as wallets check it: its last byte is 27 or 28."""
+    return signature[:64] + bytes([signature[64] + 27])
 
 
 def _log_to_stderr() -> None:

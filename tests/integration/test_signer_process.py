@@ -1,5 +1,6 @@
 """The real signer: killed, restarted, asked wrongly, and looked at from outside."""
 
+import json
 import os
 import random
 import signal
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
+from eth_account.messages import encode_defunct
 
-from tests.signer_process import PASSPHRASE, SignerProcess
+from tests.signer_process import PASSPHRASE, ROOT, SignerProcess
 from tests.signer_world import CHAIN, ETHER, GWEI, OTHER, PAYEE, World, approvals, withdrawal
 from wallet.approvals import format_approval
 from wallet.errors import (
@@ -24,13 +27,12 @@ from wallet.errors import (
     PolicyDenied,
     SignerUnavailable,
 )
-from wallet.keys.online import OnlineKeys
+from wallet.keys.ethereum import message_digest, recover_address
 from wallet.signer import messages
 from wallet.signer.client import DayLimitReached, SignerClient, StoppedByOperator
 from wallet.signer.server import Server, SocketInUse, listen
 from wallet.signer.verify import verify
 from wallet.types import Address, Intent, IntentId, IntentKind, Slot, Unsigned
-from wallet.vault.contents import Key, Seed
 from wallet.vault.document import Role
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -135,14 +137,38 @@ def test_the_signer_finds_the_deposit_address_that_a_top_up_pays(running: Signer
         assert client.sign(intent, transaction).raw
 
 
-def test_online_keys_are_proven_to_be_the_signers(client: SignerClient) -> None:
-    keys = client.keys()
-    client.check_keys(keys, "Foldex proof: today")
-    stranger = Key.of_seed(Role.DEPOSIT, Seed.new(os.urandom)).xpub.text
-    with pytest.raises(PolicyDenied, match="another key for deposit"):
-        client.check_keys(OnlineKeys({**keys.xpubs, "deposit": stranger}), "Foldex proof: today")
-    with pytest.raises(PolicyDenied, match="another cold key"):
-        client.check_keys(OnlineKeys({**keys.xpubs, "cold": stranger}), "Foldex proof: today")
+def test_the_signer_proves_that_it_has_the_keys_that_it_shows(client: SignerClient) -> None:
+    keys, text = client.keys(), "Foldex proof: 2026-11-21 block 0xabc"
+    for role in ("deposit", "hot", "gas"):
+        address, signature = client.sign_message(role, 3, text)
+        assert address == keys.address(role, 3)
+        assert recover_address(message_digest(text.encode()), signature) == address
+    with pytest.raises(PolicyDenied, match="message"):
+        client.sign_message("hot", 0, "pay the bearer")
+    for role, index in (("cold", 0), ("boss", 0), ("hot", -1)):
+        with pytest.raises(PolicyDenied, match="wrong_key"):
+            client.sign_message(role, index, text)
+
+
+def test_a_proof_is_one_that_other_software_accepts(running: SignerProcess) -> None:
+    shown = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "api",
+            "signer",
+            "prove",
+            "Foldex proof: 1",
+            "--vault",
+            running.directory,
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    proof = json.loads(shown.stdout)
+    signed = encode_defunct(text=proof["msg"])
+    assert Account.recover_message(signed, signature=proof["sig"]) == proof["address"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from wallet.errors import (
     SignerUnavailable,
     WalletError,
 )
-from wallet.keys.ethereum import message_digest, recover_address
 from wallet.keys.online import OnlineKeys
 from wallet.ports import Signed
 from wallet.signer.denials import Denial
@@ -143,21 +142,6 @@ class SignerClient:
         """
         answer = self._ask(AskMessage(role=role, index=index, text=text), MessageSignature)
         return Address(answer.address), answer.signature
-
-    def check_keys(self, keys: OnlineKeys, text: str) -> None:
-        """Make sure that the signer has the private side of these public keys.
-
-        An extended public key that was exchanged would send deposits to someone else.
-        text: fresh, and of the form that the signer's policy asks for.
-        Raises: PolicyDenied: it has not.
-        """
-        for role in set(keys.xpubs) - {"cold"}:
-            _, signature = self.sign_message(role, 0, text)
-            if recover_address(message_digest(text.encode()), signature) != keys.address(role, 0):
-                raise PolicyDenied(f"the signer has another key for {role} than we have")
-        ours, its = keys.xpubs.get("cold"), self.keys().xpubs.get("cold")
-        if ours != its:
-            raise PolicyDenied("the signer knows another cold key than we do")
 
     def close(self) -> None:
         """End the connection; the next question makes a new one."""
