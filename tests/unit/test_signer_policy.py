@@ -23,6 +23,12 @@ def test_a_policy_says_what_its_file_says() -> None:
     assert policy.rule("eip155:1", IntentKind.WITHDRAWAL, None) is None
 
 
+def test_the_policy_in_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    policy = parse_policy(page.split("```toml\n")[1].split("```")[0])
+    assert policy.rule("eip155:1", IntentKind.WITHDRAWAL, None) is not None
+
+
 def test_another_text_has_another_hash() -> None:
     text = policy_text(HERE)
     assert parse_policy(text).hash != parse_policy(text + "# a remark\n").hash
