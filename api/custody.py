@@ -9,7 +9,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.documents import documents
-from api.parameters import Body, FoldexDep, Id, NoFields, Operator, OperatorReader, Reader
+from api.parameters import (
+    Body,
+    Depositor,
+    FoldexDep,
+    Id,
+    NoFields,
+    Operator,
+    OperatorReader,
+    Reader,
+)
 from api.problems import CustodyRefused, CustodyUnavailable
 from api.replies import reply
 from api.security import OPERATOR_SCOPE
@@ -122,7 +131,7 @@ async def _ask(foldex: Any, question: Any) -> Any:
     refuses=(errors.UnknownAsset, CustodyUnavailable, CustodyRefused),
     status=201,
 )
-async def deposit_address(body: AddressRequest, who: Reader, foldex: FoldexDep) -> Response:
+async def deposit_address(body: AddressRequest, who: Depositor, foldex: FoldexDep) -> Response:
     """Return the account's own address on the asset's chain; it is made on first sight."""
 
     def ask(desk: Desk) -> DepositAddress:

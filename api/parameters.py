@@ -103,6 +103,7 @@ OperatorReader = Annotated[Caller, may_ask("operate")]
 Trader = Annotated[Caller, may_command("trade")]
 Withdrawer = Annotated[Caller, may_command("withdraw")]
 Operator = Annotated[Caller, may_command("operate")]
+Depositor = Annotated[Caller, may_command("read", "trade", "withdraw")]
 Anyone = Annotated[Caller, may_ask("read", "trade", "withdraw", "operate")]
 
 

@@ -1,0 +1,132 @@
+"""Custody over HTTP: addresses, reviews and state; and what is said without a chain."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api_client import Client, Served, created, ok, problem_code, serving
+from tests.custody.test_deposits import step
+from tests.custody.world import WEI, World
+from wallet.desk import Desk
+from wallet.types import Address
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path) as made:
+        operator = made.client("", "operate")
+        created(operator.send("POST", "/v1/operator/assets", {"asset": "ETH"}))
+        created(operator.send("POST", "/v1/operator/accounts", {"account": "ann"}))
+        body = {"account": "ann", "asset": "ETH", "amount": "2", "deposit_id": "d"}
+        headers = {"Idempotency-Key": "d"}
+        created(operator.send("POST", "/v1/operator/deposits", body, headers=headers))
+        yield made
+
+
+@pytest.fixture
+def world(served: Served) -> World:
+    made = World()
+    served.foldex.desk = Desk(made.custody)
+    return made
+
+
+@pytest.fixture
+def ann(served: Served) -> Client:
+    return served.trader("ann")
+
+
+@pytest.fixture
+def operator(served: Served) -> Client:
+    return served.client("", "operate")
+
+
+def test_an_account_gets_its_address_and_the_same_again(world: World, ann: Client) -> None:
+    first = created(ann.send("POST", "/v1/deposit-addresses", {"asset": "ETH"}))
+    again = created(ann.send("POST", "/v1/deposit-addresses", {"asset": "TOK"}))
+    assert first["address"] == again["address"] == world.custody.addresses.of("ann")
+    assert (first["account"], first["chain"]) == ("ann", world.chain.id)
+    unknown = ann.send("POST", "/v1/deposit-addresses", {"asset": "BTC"})
+    assert problem_code(unknown) == "unknown_asset"
+
+
+def test_deposits_on_their_way_are_shown_with_what_they_wait_for(world: World, ann: Client) -> None:
+    world.deposit("ann", WEI)
+    world.deposit("bob", WEI)
+    step(world)
+    [pending] = ok(ann.send("GET", "/v1/deposits/pending"))
+    assert (pending["status"], pending["confirmations"], pending["required"]) == (
+        "confirming",
+        1,
+        2,
+    )
+    step(world)
+    assert ok(ann.send("GET", "/v1/deposits/pending")) == []
+
+
+def requested(ann: Client, address: str = "0xpayee") -> int:
+    body = {"asset": "ETH", "amount": "0.5", "address": address}
+    reply = ann.send("POST", "/v1/withdrawals", body, headers={"Idempotency-Key": address})
+    return int(created(reply)["withdrawal_id"])
+
+
+def review_of(operator: Client, number: int, min_position: int) -> Any:
+    """Return the review once the views show the withdrawal."""
+    ok(operator.send("GET", f"/v1/operator/withdrawals?min_position={min_position}"))
+    return operator.send("GET", f"/v1/operator/withdrawals/{number}/review")
+
+
+def test_the_last_approval_that_is_needed_approves_the_withdrawal(
+    served: Served, world: World, ann: Client, operator: Client
+) -> None:
+    number = requested(ann)
+    review = ok(review_of(operator, number, served.position))
+    assert review["intent"]["to"] == "0xpayee"
+    assert int(review["intent"]["amount"]) == WEI // 2
+    path = f"/v1/operator/withdrawals/{number}/approvals"
+    bad = operator.send("POST", path, {"approval": "no approval"})
+    assert problem_code(bad) == "custody_refused"
+    assert served.foldex.engine.exchange.withdrawals[number].status == "requested"
+    approval = "carol:" + "A" * 86 + "=="
+    assert ok(operator.send("POST", path, {"approval": approval}))["approvals"] == ["carol"]
+    assert served.foldex.engine.exchange.withdrawals[number].status == "approved"
+
+
+def test_a_withdrawal_that_cannot_be_paid_says_why_in_its_review(
+    served: Served, world: World, ann: Client, operator: Client
+) -> None:
+    number = requested(ann, "bc1q")
+    refused = review_of(operator, number, served.position)
+    assert problem_code(refused) == "custody_refused"
+    assert "BAD_ADDRESS" in refused.json()["detail"]
+    nobody = operator.send("GET", "/v1/operator/withdrawals/99/review")
+    assert problem_code(nobody) == "unknown_withdrawal"
+
+
+def test_operators_see_pause_resume_and_release(world: World, operator: Client) -> None:
+    tx = world.deposit("nobody", WEI)
+    step(world, 3)
+    [held] = ok(operator.send("GET", "/v1/operator/custody/quarantine"))
+    assert held["reason"] == "unknown_account"
+    paused = ok(operator.send("POST", "/v1/operator/custody/pause", {"reason": "a drill"}))
+    assert paused["paused"] == "a drill"
+    assert ok(operator.send("POST", "/v1/operator/custody/resume"))["paused"] == ""
+    key = {"key": held["key"]}
+    assert tx.txid in held["key"]
+    released = ok(operator.send("POST", "/v1/operator/custody/quarantine/release", key))
+    assert released["deposits"] == {"confirming": 1}
+    again = operator.send("POST", "/v1/operator/custody/quarantine/release", key)
+    assert problem_code(again) == "custody_refused"
+
+
+def test_the_state_tells_where_refills_go(world: World, operator: Client) -> None:
+    step(world)
+    state = ok(operator.send("GET", "/v1/operator/custody"))
+    assert (state["hot"], state["height"]) == (Address("0xhot"), 2)
+
+
+def test_without_a_chain_it_says_so(served: Served, ann: Client, operator: Client) -> None:
+    reply = ann.send("POST", "/v1/deposit-addresses", {"asset": "ETH"})
+    assert problem_code(reply) == "custody_unavailable"
+    assert problem_code(operator.send("GET", "/v1/operator/custody")) == "custody_unavailable"
