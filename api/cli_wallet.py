@@ -77,23 +77,9 @@ def status(data: DataOption = "", as_json: JsonOption = False) -> None:
 def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
     """Compare the books with the chain and with the ledger; exit with 1 on any difference."""
     with clear_errors(), wallet_errors(), ExitStack() as opened:
-        from api.custody_link import ledger_facts
-        from api.custody_setup import open_custody
-        from api.deployment import deployment_of
-        from wallet.reconcile import reconcile as compare
+        from api.custody_setup import reconcile_now
 
-        settings = settings_for(data)
-        deployment = deployment_of(settings)
-        custody = open_custody(settings, deployment, opened)
-        store = opened.enter_context(deployment.open_store())
-        facts = ledger_facts(store.log, {coin.asset for coin in custody.coins})
-        report = compare(
-            chain=custody.chain,
-            book=custody.book,
-            coins=custody.coins,
-            keys=custody.keys,
-            ledger=facts,
-        )
+        report = reconcile_now(settings_for(data), opened)
         if as_json:
             say_json(report)
         else:

@@ -16,6 +16,7 @@ from api.engine_client import EngineClient, addresses_of
 from api.key_postgres import SCHEMA as KEYS_SCHEMA
 from api.keys import KeyStoreError
 from api.settings import Settings
+from api.settings_sources import BadSetting
 from eventstore.errors import NoStore, StoreError
 from eventstore.kafka_errors import BusError, TopicUnusable
 from eventstore.kafka_topics import TOPICS, find_topic
@@ -59,6 +60,10 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield _engine(settings)
     else:
         yield Finding("ok", "engine", "not set: it runs in the process that serves")
+    if settings.ethereum_url:
+        yield from _custody(settings)
+    else:
+        yield Finding("ok", "custody", "not set: no coins come from a chain")
     yield from _exposure(settings)
     yield _clock()
 
@@ -210,6 +215,37 @@ def _engine(settings: Settings) -> Finding:
             return Finding("error", "engine", detail, advice)
         case _:
             assert_never(found)
+
+
+def _custody(settings: Settings) -> Iterator[Finding]:
+    # Without a chain none of its libraries is waited for.
+    from api.custody_setup import config_of  # noqa: PLC0415
+    from wallet.errors import WalletError  # noqa: PLC0415
+    from wallet.ethereum.chain import EthereumChain  # noqa: PLC0415
+    from wallet.signer.client import SignerClient  # noqa: PLC0415
+    from wallet.types import ChainId  # noqa: PLC0415
+
+    try:
+        config, socket = config_of(settings)
+    except BadSetting as error:
+        yield Finding("error", "custody", str(error), "see docs/custody.md")
+        return
+    try:
+        tip = EthereumChain.connect(settings.ethereum_url, expected=ChainId(config.chain)).tip()
+        yield Finding("ok", "chain", f"{config.chain} is at block {tip.height:,}")
+    except WalletError as error:
+        yield Finding("error", "chain", f"{error.code}: {error}", "see FOLDEX_ETHEREUM_URL")
+    signer = SignerClient(socket)
+    try:
+        status = signer.status()
+        known = config.chain in status.chains
+        advice = "" if known else "add the chain to the signer's policy"
+        detail = f"{socket} signs for {', '.join(status.chains) or 'no chain'}"
+        yield Finding("ok" if known else "error", "signer", detail, advice)
+    except WalletError as error:
+        yield Finding("error", "signer", str(error), "start `./foldex signer run`")
+    finally:
+        signer.close()
 
 
 async def _reach_engine(settings: Settings) -> Literal["ready", "connected", "silent"]:

@@ -2,24 +2,31 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
-from api.custody_link import ExchangeLink, Send
-from api.deployment import Deployment
+from api.custody_link import ExchangeLink, Send, ledger_facts
+from api.deployment import Deployment, deployment_of
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from eventstore.store import Log
 from wallet.bus import Commands
 from wallet.config import BadConfig, Config, load
 from wallet.desk import Desk
+from wallet.errors import NodeLagging
 from wallet.kafka_bus import KafkaBus
 from wallet.outbox import Relay
 from wallet.ports import ApprovedWithdrawal, ExchangeUnavailable
+from wallet.reconcile import Report, reconcile
 from wallet.service import Custody
 from wallet.signer.client import SignerClient
 from wallet.types import Address, ChainId
+
+LOOKS: Final = 4
+LOOK_AGAIN_S: Final = 0.7
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +114,34 @@ def open_desk(settings: Settings, deployment: Deployment, opened: ExitStack) -> 
     chain = custody.chain
     contracts = EthereumContracts(chain) if isinstance(chain, EthereumChain) else None
     return Desk(custody, contracts)
+
+
+def reconcile_now(settings: Settings, opened: ExitStack) -> Report:
+    """Compare books, chain and ledger, while all of them go on.
+
+    They cannot be read at one moment, so what differs is looked at again: only what stays counts.
+    Raises: NodeLagging: the books are on another branch: follow it first; as `open_custody`.
+    """
+    deployment = deployment_of(settings)
+    custody = open_custody(settings, deployment, opened)
+    store = opened.enter_context(deployment.open_store())
+    assets = {coin.asset for coin in custody.coins}
+    for attempt in range(1, LOOKS + 1):
+        try:
+            report = reconcile(
+                chain=custody.chain,
+                book=custody.book,
+                coins=custody.coins,
+                keys=custody.keys,
+                ledger=ledger_facts(store.log, assets),
+            )
+            if not report.differences or attempt == LOOKS:
+                return report
+        except NodeLagging:
+            if attempt == LOOKS:
+                raise
+        time.sleep(LOOK_AGAIN_S)
+    raise AssertionError("the last look returns or raises")
 
 
 def open_bus(settings: Settings, desk: Desk, deployment: Deployment, opened: ExitStack) -> KafkaBus:

@@ -89,6 +89,8 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     custody = production.start("wallet", "run")
     custody.says("Custody follows")
     url = production.api()
+    checked = production.foldex("config", "check")
+    assert f"{chain.settings.signer} signs for eip155:" in checked.replace("\n", "")
     operator, alice = production.client("operate"), production.client(
         "read", "withdraw", account="alice"
     )  # fmt: skip
