@@ -16,8 +16,6 @@ from api.logs import configure_logging
 from api.settings import Settings
 
 WATCH_EVERY_S: Final = 0.1
-LOCK: Final = "custody"
-"""Only one process runs custody; the records' versions make sure of it, the lock is polite."""
 
 
 def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
@@ -35,7 +33,6 @@ def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
         signal.signal(number, told)
     deployment = deployment_of(settings)
     with ExitStack() as opened:
-        opened.enter_context(deployment.lock(LOCK))
         store = opened.enter_context(deployment.open_store())
         token = settings.engine_token.get_secret_value()
         engine = RemoteEngine(EngineClient(addresses_of(settings.engine), token))

@@ -25,6 +25,8 @@ from wallet.service import Custody
 from wallet.signer.client import SignerClient
 from wallet.types import Address, ChainId
 
+LOCK: Final = "custody"
+"""Only one process runs custody; the records' versions make sure of it, the lock is polite."""
 LOOKS: Final = 4
 LOOK_AGAIN_S: Final = 0.7
 
@@ -81,12 +83,15 @@ def open_custody(
 ) -> Custody:
     """Return custody, its books read. With `send` and `log` it can be run, else only asked.
 
-    opened: closes what it needs. Raises: BadSetting; WalletError: the node or the signer does not
+    opened: closes what it needs.
+    Raises: BadSetting; StoreLocked: another runs it; WalletError: the node or the signer does not
     answer, or they are not those that the books are of.
     """
     from wallet.ethereum.chain import EthereumChain
 
     config, socket = config_of(settings)
+    if send is not None:
+        opened.enter_context(deployment.lock(LOCK))
     chain = EthereumChain.connect(settings.ethereum_url, expected=ChainId(config.chain))
     books = opened.enter_context(deployment.open_books())
     signer = SignerClient(socket, index_of=lambda address: _index(custody, address))

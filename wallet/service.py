@@ -23,6 +23,8 @@ RETRY_S = 1.0
 """How long to wait after a failure that may pass."""
 POLL_S = 0.2
 """How often the exchange's log is looked at when the chain is quiet."""
+BEHIND_BLOCKS = 1_000
+"""When catching up, how it goes is logged after as many."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Custody:
     ) -> None:
         self.chain = chain
         self.books = books
+        self._logged_height = 0
         self.coins = coins
         self.policy = policy
         self.keys = keys
@@ -79,17 +82,22 @@ class Custody:
         self.addresses.open()
         self.scanner.open(start_height)
 
-    def step(self, progress: Progress | None = None) -> bool:
+    def step(self, progress: Progress | None = None, *, look: bool = True) -> bool:
         """Do everything that can be done now; return whether anything was.
 
+        look: whether to ask the node, too; without, it is asked only when there is something new
+        in the books or to be paid.
         Raises: WalletError, ExchangeUnavailable: what was done so far is kept.
         """
-        acted = self.scanner.follow(progress)
+        look = self.book.catch_up() or look
+        acted = look and self.scanner.follow(progress)
         acted = self.deposits.settle() or acted
         acted = self.withdrawals.take_over() or acted
-        acted = self.payments.advance() or acted
-        acted = self.withdrawals.tell() or acted
-        return self.sweeper.plan() or acted
+        if look or acted:
+            acted = self.payments.advance() or acted
+            acted = self.withdrawals.tell() or acted
+            acted = self.sweeper.plan() or acted
+        return acted
 
     def run(self, stop: Event) -> None:
         """Step until told to stop. What may pass is tried again; what may not, ends it.
@@ -97,13 +105,20 @@ class Custody:
         Raises: WalletError: that is not retryable, but for a pause, which an operator ends.
         """
         with self.chain.heads() as heads:
+            look = True
             while not stop.is_set():
                 try:
-                    if not self.step():
-                        heads.wait(POLL_S)
+                    look = self.step(self._log_progress, look=look) or heads.wait(POLL_S)
                 except (WalletError, ExchangeUnavailable) as error:
                     self._survive(error)
                     stop.wait(RETRY_S)
+                    look = True
+
+    def _log_progress(self, height: int, tip: int) -> None:
+        """Say how far catching up has come, now and then while there is much to do."""
+        if tip - height >= BEHIND_BLOCKS and height - self._logged_height >= BEHIND_BLOCKS:
+            self._logged_height = height
+            _log.info("%s is followed to block %d of %d", self.chain.id, height, tip)
 
     def _survive(self, error: WalletError | ExchangeUnavailable) -> None:
         if isinstance(error, KeyUsedElsewhere):
