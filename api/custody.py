@@ -117,11 +117,12 @@ async def _ask(foldex: Any, question: Any) -> Any:
     """Ask custody, off the event loop. Raises: CustodyUnavailable, CustodyRefused."""
     desk: Desk | None = foldex.desk
     if desk is None:
-        raise CustodyUnavailable
+        raise CustodyUnavailable("No chain is connected to this process")
     try:
         return await run_in_threadpool(question, desk)
     except WalletError as error:
-        raise CustodyRefused(f"{error.code}: {error}") from error
+        kind = CustodyUnavailable if error.retryable else CustodyRefused
+        raise kind(f"{error.code}: {error}") from error
 
 
 @router.post("/deposit-addresses", summary="Deposit address", tags=["Account"])

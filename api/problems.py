@@ -117,7 +117,10 @@ class ViewBehind(ApiProblem):
 
 
 class CustodyUnavailable(ApiProblem):
-    code, status, title = "custody_unavailable", 503, "No chain is connected to this process"
+    """Also where this process knows no chain; then trying again does not help."""
+
+    code, status, title = "custody_unavailable", 503, "Custody cannot be asked now"
+    retryable = True
 
 
 class CustodyRefused(ApiProblem):

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
-from eventsourcing.persistence import RecordConflictError
+from eventsourcing.persistence import PersistenceError, RecordConflictError
 from psycopg.conninfo import conninfo_to_dict
 
 from wallet.errors import WalletError
@@ -30,6 +30,13 @@ class RecordChanged(WalletError):
     retryable = True
 
 
+class BooksUnavailable(WalletError):
+    """The database does not answer. Whether something was saved is seen when it does."""
+
+    code = "INTERNAL"
+    retryable = True
+
+
 class Books(Application[UUID]):
     """Custody's own log."""
 
@@ -37,16 +44,24 @@ class Books(Application[UUID]):
     env: ClassVar[dict[str, str]] = {"PERSISTENCE_MODULE": "eventsourcing.popo"}
 
     def put(self, *records: Aggregate) -> None:
-        """Save the records' new events, all or none. Raises: RecordChanged."""
+        """Save the records' new events, all or none. Raises: RecordChanged, BooksUnavailable."""
         try:
             self.save(*records)
         except RecordConflictError as error:
             raise RecordChanged(str(error)) from error
+        except PersistenceError as error:
+            raise BooksUnavailable(str(error)) from error
 
     def events_after(self, position: int) -> Iterator[tuple[int, Any]]:
-        """Yield every event after a position of this log, with its own position."""
+        """Yield every event after a position of this log, with its own position.
+
+        Raises: BooksUnavailable.
+        """
         while True:
-            page = self.recorder.select_notifications(position + 1, PAGE)
+            try:
+                page = self.recorder.select_notifications(position + 1, PAGE)
+            except PersistenceError as error:
+                raise BooksUnavailable(str(error)) from error
             for notification in page:
                 position = notification.id
                 yield position, self.mapper.to_domain_event(notification)

@@ -1,5 +1,6 @@
 """Custody's books on every store: atomic saves, one winner, the same events in the same order."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,16 @@ from tests.custody.test_config import huge_payment
 from wallet.book import Book
 from wallet.records.addresses import AddressBook
 from wallet.records.review import Review
-from wallet.store import Books, RecordChanged, migrate, open_memory, open_postgres, open_sqlite
+from wallet.store import (
+    FILE,
+    Books,
+    BooksUnavailable,
+    RecordChanged,
+    migrate,
+    open_memory,
+    open_postgres,
+    open_sqlite,
+)
 from wallet.types import Address, ChainId, IntentId
 
 CHAIN = ChainId("fast:1")
@@ -72,3 +82,15 @@ def test_amounts_beyond_64_bits_are_kept_exactly(books: Books) -> None:
     kept = book.payment(payment.intent.id)
     assert kept is not None
     assert kept.intent == payment.intent
+
+
+def test_a_database_that_does_not_answer_is_tried_again_later(tmp_path: Path) -> None:
+    books = open_sqlite(tmp_path)
+    books.put(AddressBook.open(CHAIN, Address("0x0")))
+    with sqlite3.connect(tmp_path / FILE) as other:
+        other.execute("ALTER TABLE stored_events RENAME TO gone")
+    with pytest.raises(BooksUnavailable):
+        books.put(Review.open(IntentId("w")))
+    with pytest.raises(BooksUnavailable):
+        list(books.events_after(0))
+    books.close()
