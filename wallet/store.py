@@ -26,14 +26,14 @@ PAGE: Final = 500
 class RecordChanged(WalletError):
     """Another process changed the same record; read it again and decide anew."""
 
-    code = "INTERNAL"
+    code = "BOOKS_CHANGED"
     retryable = True
 
 
 class BooksUnavailable(WalletError):
     """The database does not answer. Whether something was saved is seen when it does."""
 
-    code = "INTERNAL"
+    code = "BOOKS_UNAVAILABLE"
     retryable = True
 
 
