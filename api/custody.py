@@ -265,6 +265,15 @@ async def approve(
     return reply(found, foldex.gateway.position)
 
 
+async def require_settled_by_hand(foldex: Any, withdrawal_id: int) -> None:
+    """Raises: CustodyRefused: custody pays this withdrawal; who settles it too could pay twice."""
+    if foldex.desk is None:
+        return
+    withdrawal = await _withdrawal(foldex, withdrawal_id)
+    if foldex.desk.has(withdrawal.asset):
+        raise CustodyRefused(f"Custody pays {withdrawal.asset} and settles what it pays")
+
+
 async def _withdrawal(foldex: Any, withdrawal_id: int) -> WithdrawalView:
     found, _ = await foldex.gateway.query(lambda views: views.withdrawal(withdrawal_id))
     if not isinstance(found, WithdrawalView):

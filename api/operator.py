@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from api import examples
+from api.custody import require_settled_by_hand
 from api.documents import documents
 from api.parameters import (
     Body,
@@ -21,6 +22,7 @@ from api.parameters import (
     PageDep,
     RequiredKey,
 )
+from api.problems import CustodyRefused
 from api.replies import Done, WithdrawalReceipt, done, reply, withdrawal_done
 from api.security import OPERATOR_SCOPE
 from api.withdrawals import StatusFilter
@@ -48,6 +50,7 @@ Symbol = Annotated[str, Path(max_length=33, examples=["BTC-USDT"])]
 _DONE = {"position": 12, "repeated": False}
 _SETTLED = {"withdrawal_id": 7, "status": "approved", "position": 90360, "repeated": False}
 _SETTLE_REFUSALS = (errors.UnknownWithdrawal, errors.WrongState, errors.AccountInDebt)
+_BY_HAND_REFUSALS = (errors.UnknownWithdrawal, errors.WrongState, CustodyRefused)
 
 
 class AccountRequest(Body):
@@ -331,11 +334,14 @@ async def reject_withdrawal(
 
 
 @router.post("/withdrawals/{withdrawal_id}/complete", summary="Record a paid withdrawal")
-@documents(WithdrawalReceipt, example={**_SETTLED, "status": "completed"}, refuses=_SETTLE_REFUSALS)
+@documents(
+    WithdrawalReceipt, example={**_SETTLED, "status": "completed"}, refuses=_BY_HAND_REFUSALS
+)
 async def complete_withdrawal(
     withdrawal_id: Id, body: CompletionRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
     """Record that an approved withdrawal left the exchange in a transaction."""
+    await require_settled_by_hand(foldex, withdrawal_id)
     gateway = foldex.gateway
     command = CompleteWithdrawal(
         time_ms=gateway.clock_ms(),
@@ -348,11 +354,12 @@ async def complete_withdrawal(
 
 
 @router.post("/withdrawals/{withdrawal_id}/fail", summary="Record a failed withdrawal")
-@documents(WithdrawalReceipt, example={**_SETTLED, "status": "failed"}, refuses=_SETTLE_REFUSALS)
+@documents(WithdrawalReceipt, example={**_SETTLED, "status": "failed"}, refuses=_BY_HAND_REFUSALS)
 async def fail_withdrawal(
     withdrawal_id: Id, body: ReasonRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
     """Record that an approved withdrawal could not be paid; the amount is free again."""
+    await require_settled_by_hand(foldex, withdrawal_id)
     gateway = foldex.gateway
     command = FailWithdrawal(
         time_ms=gateway.clock_ms(),

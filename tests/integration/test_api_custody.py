@@ -104,6 +104,22 @@ def test_a_withdrawal_that_cannot_be_paid_says_why_in_its_review(
     assert problem_code(nobody) == "unknown_withdrawal"
 
 
+@pytest.mark.parametrize(
+    ("step_", "body"), [("fail", {"reason": "no"}), ("complete", {"txid": "0x1"})]
+)
+def test_what_custody_pays_nobody_settles_by_hand(
+    *, served: Served, world: World, ann: Client, operator: Client, step_: str, body: dict[str, str]
+) -> None:
+    number = requested(ann)
+    ok(operator.send("POST", f"/v1/operator/withdrawals/{number}/approve"))
+    ok(operator.send("GET", f"/v1/operator/withdrawals?min_position={served.position}"))
+    refused = operator.send("POST", f"/v1/operator/withdrawals/{number}/{step_}", body)
+    assert problem_code(refused) == "custody_refused"
+    assert world.custody.coins.of_asset("ETH") is not None
+    served.foldex.desk = None
+    ok(operator.send("POST", f"/v1/operator/withdrawals/{number}/{step_}", body))
+
+
 def test_operators_see_pause_resume_and_release(world: World, operator: Client) -> None:
     tx = world.deposit("nobody", WEI)
     step(world, 3)
