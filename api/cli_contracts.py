@@ -15,7 +15,7 @@ from api.cli_output import (
     say_json,
     settings_for,
 )
-from api.cli_wallet import open_desk, wallet_errors
+from api.cli_wallet import open_desk
 
 if TYPE_CHECKING:
     from wallet.chain import Artefact
@@ -36,7 +36,7 @@ def deploy(
     data: DataOption = "",
 ) -> None:  # fmt: skip
     """Plan the deployment of a contract, and print what officers are to approve."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         from wallet.types import IntentId
 
         desk = open_desk(settings_for(data), opened)
@@ -54,7 +54,7 @@ def transact(
     data: DataOption = "",
 ) -> None:
     """Plan the call of a method in a transaction, and print what officers are to approve."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         from wallet.types import Address, IntentId
 
         desk = open_desk(settings_for(data), opened)
@@ -72,7 +72,7 @@ def call(
     data: DataOption = "",
 ) -> None:
     """Print what a method answers, changing nothing."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         from wallet.types import Address
 
         desk = open_desk(settings_for(data), opened)
@@ -85,7 +85,7 @@ def approve(
     data: DataOption = "",
 ) -> None:
     """Hand in an officer's approval of a planned payment."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         from wallet.types import IntentId
 
         review = open_desk(settings_for(data), opened).approve_payment(IntentId(name), approval)

@@ -77,6 +77,8 @@ def clear_errors() -> Iterator[None]:
     from eventstore.errors import AppendOutcomeUnknown, StoreError, StoreLocked
     from eventstore.kafka_errors import BusError
     from projections.database import ViewsBroken, ViewsMissing, ViewsUnavailable
+    from wallet.config import BadConfig
+    from wallet.errors import WalletError
 
     try:
         yield
@@ -88,7 +90,9 @@ def clear_errors() -> Iterator[None]:
         fail(str(error), EXIT_STORE)
     except sqlite3.Error as error:
         fail(f"the database cannot be used: {error}", EXIT_STORE)
-    except (FlowError, KeyStoreError, BadSetting) as error:
+    except WalletError as error:
+        fail(f"{error.code}: {error}", EXIT_STORE)
+    except (FlowError, KeyStoreError, BadSetting, BadConfig) as error:
         fail(str(error), EXIT_USAGE)
     except UnicodeDecodeError as error:
         fail(f"the file is not text: {error}", EXIT_USAGE)

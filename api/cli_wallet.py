@@ -1,14 +1,12 @@
 """`wallet`: custody of one chain's coins."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli_output import (
     EXIT_DIFFERENT,
-    EXIT_STORE,
     EXIT_USAGE,
     DataOption,
     JsonOption,
@@ -25,20 +23,6 @@ if TYPE_CHECKING:
     from wallet.desk import Desk
 
 
-@contextmanager
-def wallet_errors() -> Iterator[None]:
-    """Turn what custody raises into one clear line and its exit code."""
-    from wallet.config import BadConfig
-    from wallet.errors import WalletError
-
-    try:
-        yield
-    except WalletError as error:
-        fail(f"{error.code}: {error}", EXIT_STORE)
-    except BadConfig as error:
-        fail(str(error), EXIT_USAGE)
-
-
 app = typer.Typer(no_args_is_help=True, help="Custody: deposits, withdrawals and contracts.")
 
 
@@ -48,7 +32,7 @@ def run(data: DataOption = "") -> None:
 
     `serve` runs it by itself when FOLDEX_ETHEREUM_URL is set.
     """
-    with clear_errors(), wallet_errors():
+    with clear_errors():
         from api.custody_process import run_custody
 
         settings = settings_for(data)
@@ -60,7 +44,7 @@ def run(data: DataOption = "") -> None:
 @app.command(epilog=examples("foldex wallet status", "foldex wallet status --json"))
 def status(data: DataOption = "", as_json: JsonOption = False) -> None:
     """Show how far the chain is followed, and what is under way."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         found = open_desk(settings_for(data), opened).status()
         if as_json:
             say_json(found)
@@ -76,7 +60,7 @@ def status(data: DataOption = "", as_json: JsonOption = False) -> None:
 @app.command(epilog=examples("foldex wallet reconcile", "foldex wallet reconcile --data data"))
 def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
     """Compare the books with the chain and with the ledger; exit with 1 on any difference."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         from api.custody_setup import reconcile_now
 
         report = reconcile_now(settings_for(data), opened)
@@ -99,7 +83,7 @@ def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
 @app.command(epilog=examples("foldex wallet pause --reason 'incident 12'"))
 def pause(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = "") -> None:
     """Stop crediting deposits and signing payments."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         open_desk(settings_for(data), opened).pause(reason)
         say("paused")
 
@@ -107,7 +91,7 @@ def pause(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = 
 @app.command(epilog=examples("foldex wallet resume"))
 def resume(data: DataOption = "") -> None:
     """Go on crediting and signing."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         open_desk(settings_for(data), opened).resume("command line")
         say("resumed")
 
@@ -115,7 +99,7 @@ def resume(data: DataOption = "") -> None:
 @app.command(epilog=examples("foldex wallet payments", "foldex wallet payments --json"))
 def payments(data: DataOption = "", as_json: JsonOption = False) -> None:
     """List every transaction of ours with its attempts and its end."""
-    with clear_errors(), wallet_errors(), ExitStack() as opened:
+    with clear_errors(), ExitStack() as opened:
         found = open_desk(settings_for(data), opened).payments()
         if as_json:
             say_json(found)
@@ -132,7 +116,7 @@ def faucet(
     url: Annotated[str, typer.Option(help="Of a node for development.")],
 ) -> None:
     """Pay from a development node's first account, whose key everybody knows; never a real one."""
-    with clear_errors(), wallet_errors():
+    with clear_errors():
         from api.demo_chain import pay
         from wallet.config import base_units
         from wallet.types import Address
