@@ -8,6 +8,7 @@ being written the next is decided, and nothing is acknowledged before it is dura
 import gc
 import logging
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -64,6 +65,10 @@ _log = logging.getLogger(__name__)
 _DEFAULT_LIMITS: Final = EngineLimits()
 _NOBODY: Final = EngineObserver()
 _END: Final = None
+SWITCH_S: Final = 0.000_3
+"""How long a thread may keep the interpreter while another waits for it. Python's own 5 ms would be
+added to the latency of each commit: the committer comes back from the disk while the decider runs.
+"""
 _BATCHES_IN_FLIGHT: Final = 1
 """Decided batches that may wait for the committer: more would only add latency."""
 
@@ -136,6 +141,7 @@ class Engine:
         self.exchange.apply(started)
         self.started_ms = self._clock_ms()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_S)
         self._running = True
         self._decider.start()
         self._committer.start()
