@@ -9,6 +9,7 @@ import logging
 import re
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -67,7 +68,7 @@ def correlated(given: str | None) -> Iterator[dict[str, str]]:
         _request.reset(token)
 
 
-class Redacted(logging.Formatter):
+class Redacted(logging.Formatter, ABC):
     """Takes out of every line what has the form of a secret, and the secrets it is told."""
 
     def __init__(self, told: Collection[str] = ()) -> None:
@@ -80,9 +81,9 @@ class Redacted(logging.Formatter):
         """Return the line."""
         return self.redact(self.line(record))
 
+    @abstractmethod
     def line(self, record: logging.LogRecord) -> str:
         """Return the line with its secrets."""
-        raise NotImplementedError
 
     def redact(self, text: str) -> str:
         """Return a text without its secrets."""

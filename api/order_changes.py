@@ -76,19 +76,7 @@ async def amend_by_client_id(
 )
 async def cancel_order(order_id: Id, who: Trader, foldex: FoldexDep, key: OptionalKey) -> Response:
     """Cancel an open order; what it held is free again. Allowed in cancel-only markets."""
-    gateway = foldex.gateway
-    market = await _market_of(gateway, who.account, order_id=order_id)
-    receipt = await gateway.execute(
-        CancelOrder(
-            time_ms=gateway.clock_ms(),
-            scope=who.account,
-            idempotency_key=key,
-            account=who.account,
-            order_id=order_id,
-        ),
-        who.signature,
-    )
-    return reply(order_receipt(receipt, market), receipt.position)
+    return await _cancel(foldex.gateway, who, key, order_id=order_id)
 
 
 @router.delete("/by-client-id/{client_order_id}", summary="Cancel an order by client order id")
@@ -101,19 +89,7 @@ async def cancel_by_client_id(
     client_order_id: ClientOrderId, who: Trader, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
     """Cancel the open order with this client order id."""
-    gateway = foldex.gateway
-    market = await _market_of(gateway, who.account, client_order_id=client_order_id)
-    receipt = await gateway.execute(
-        CancelOrder(
-            time_ms=gateway.clock_ms(),
-            scope=who.account,
-            idempotency_key=key,
-            account=who.account,
-            client_order_id=client_order_id,
-        ),
-        who.signature,
-    )
-    return reply(order_receipt(receipt, market), receipt.position)
+    return await _cancel(foldex.gateway, who, key, client_order_id=client_order_id)
 
 
 @router.delete("", summary="Cancel all orders")
@@ -134,6 +110,25 @@ async def cancel_all_orders(
         who.signature,
     )
     return done(receipt)
+
+
+async def _cancel(
+    gateway: Gateway, who: Caller, key: str, *, order_id: int = 0, client_order_id: str = ""
+) -> Response:
+    """Cancel the caller's order that has one of these ids. Raises: as `Gateway.execute`."""
+    market = await _market_of(
+        gateway, who.account, order_id=order_id, client_order_id=client_order_id
+    )
+    command = CancelOrder(
+        time_ms=gateway.clock_ms(),
+        scope=who.account,
+        idempotency_key=key,
+        account=who.account,
+        order_id=order_id,
+        client_order_id=client_order_id,
+    )
+    receipt = await gateway.execute(command, who.signature)
+    return reply(order_receipt(receipt, market), receipt.position)
 
 
 async def _market_of(
