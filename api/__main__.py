@@ -79,7 +79,12 @@ cli_wallet.app.command(
 cli_wallet.app.command(
     epilog=examples("foldex wallet call erc20 0x5FbD… balanceOf --args '[\"0x7099…\"]'")
 )(cli_contracts.call)
-cli_wallet.app.command(epilog=examples("foldex wallet approve t1 ann:MEUC…"))(cli_contracts.approve)
+cli_wallet.app.command(
+    epilog=examples("foldex wallet contracts", "foldex wallet contracts --json")
+)(cli_contracts.contracts)
+cli_wallet.app.command(epilog=examples("foldex wallet approve contract-t1 ann:MEUC…"))(
+    cli_contracts.approve
+)
 app.add_typer(cli_export.app, name="export")
 app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_signer.app, name="signer")

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from api import (
     accounts,
     audit_events,
+    contracts,
     custody,
     health,
     market_data,
@@ -44,6 +45,7 @@ ROUTERS: Final = (
     requests.router,
     operator.router,
     custody.router,
+    contracts.router,
     audit_events.router,
     health.router,
 )

@@ -1,14 +1,16 @@
-"""`wallet deploy`, `transact`, `call`, `approve`: contracts, through custody like any payment."""
+"""`wallet deploy`, `transact`, `call`, `contracts`, `approve`: as over HTTP and Kafka."""
 
 import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from api.cli_output import (
     EXIT_USAGE,
     DataOption,
+    JsonOption,
     clear_errors,
     fail,
     say,
@@ -16,9 +18,6 @@ from api.cli_output import (
     settings_for,
 )
 from api.cli_wallet import open_desk
-
-if TYPE_CHECKING:
-    from wallet.chain import Artefact
 
 IdOption = Annotated[
     str, typer.Option("--id", help="Your name of it: the same name is done once, for ever.")
@@ -29,19 +28,22 @@ ArtefactArgument = Annotated[
 ArgumentsOption = Annotated[
     str, typer.Option("--args", metavar="JSON", help='Arguments, such as \'["0x7099…", "5"]\'.')
 ]
+ValueOption = Annotated[str, typer.Option("--value", metavar="WEI", help="Ether that goes along.")]
 
 
 def deploy(
-    contract: ArtefactArgument, name: IdOption, arguments: ArgumentsOption = "[]",
+    *,
+    contract: ArtefactArgument,
+    name: IdOption,
+    arguments: ArgumentsOption = "[]",
+    value: ValueOption = "0",
     data: DataOption = "",
-) -> None:  # fmt: skip
+) -> None:
     """Plan the deployment of a contract, and print what officers are to approve."""
     with clear_errors(), ExitStack() as opened:
-        from wallet.types import IntentId
-
-        desk = open_desk(settings_for(data), opened)
-        desk.deploy(IntentId(name), _artefact(contract), _arguments(arguments))
-        say_json(desk.review_payment(IntentId(name)).intent)
+        desk = open_desk(settings_for(data), opened).contracts
+        view = desk.deploy(name, _artefact(contract), _arguments(arguments), value)
+        say_json(view.intent)
 
 
 def transact(
@@ -51,17 +53,15 @@ def transact(
     method: Annotated[str, typer.Argument(help="Its name.")],
     name: IdOption,
     arguments: ArgumentsOption = "[]",
+    value: ValueOption = "0",
     data: DataOption = "",
 ) -> None:
     """Plan the call of a method in a transaction, and print what officers are to approve."""
     with clear_errors(), ExitStack() as opened:
-        from wallet.types import Address, IntentId
-
-        desk = open_desk(settings_for(data), opened)
-        desk.transact(
-            IntentId(name), _artefact(contract), Address(address), method, _arguments(arguments)
-        )
-        say_json(desk.review_payment(IntentId(name)).intent)
+        desk = open_desk(settings_for(data), opened).contracts
+        made, given = _artefact(contract), _arguments(arguments)
+        view = desk.transact(name, made, address, method, args=given, value=value)
+        say_json(view.intent)
 
 
 def call(
@@ -71,43 +71,48 @@ def call(
     arguments: ArgumentsOption = "[]",
     data: DataOption = "",
 ) -> None:
-    """Print what a method answers, changing nothing."""
+    """Print what a method answers, as JSON, changing nothing."""
     with clear_errors(), ExitStack() as opened:
-        from wallet.types import Address
+        desk = open_desk(settings_for(data), opened).contracts
+        say_json(desk.call(_artefact(contract), address, method, _arguments(arguments)))
 
-        desk = open_desk(settings_for(data), opened)
-        say(str(desk.call(_artefact(contract), Address(address), method, _arguments(arguments))))
+
+def contracts(data: DataOption = "", as_json: JsonOption = False) -> None:
+    """List every deployment and call, and what became of it."""
+    with clear_errors(), ExitStack() as opened:
+        found = open_desk(settings_for(data), opened).contracts.list()
+        if as_json:
+            say_json({"contracts": found})
+            return
+        for each in found:
+            approved = f"{len(each.approvals)}/{each.needed} approvals"
+            say(f"{each.id}  {each.kind}  {each.status}  {each.contract or '-'}  {approved}"
+                f"  {each.reason}")  # fmt: skip
 
 
 def approve(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Of the payment.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="As `wallet contracts` shows it.")],
     approval: Annotated[str, typer.Argument(help="As `foldex vault approve` prints it.")],
     data: DataOption = "",
 ) -> None:
-    """Hand in an officer's approval of a planned payment."""
+    """Hand in an officer's approval of a deployment or call."""
     with clear_errors(), ExitStack() as opened:
-        from wallet.types import IntentId
-
-        review = open_desk(settings_for(data), opened).approve_payment(IntentId(name), approval)
-        say(f"{name}: approved by {', '.join(review.approvals)}; {review.needed} needed")
+        view = open_desk(settings_for(data), opened).contracts.approve(name, approval)
+        say(f"{name}: approved by {', '.join(view.approvals)}; {view.needed} needed")
 
 
-def _artefact(given: str) -> "Artefact":
-    from pathlib import Path
-
-    from wallet.ethereum.contracts import own_artefact, read_artefact
-
+def _artefact(given: str) -> Any:
+    """Return the JSON of a file that a compiler wrote, or the name as it is."""
     file = Path(given)
-    return (
-        read_artefact(file.read_text(encoding="utf-8")) if file.is_file() else own_artefact(given)
-    )
+    return _json(file.read_text(encoding="utf-8"), given) if file.is_file() else given
 
 
-def _arguments(text: str) -> list[Any]:
+def _arguments(text: str) -> Any:
+    return _json(text, "--args")
+
+
+def _json(text: str, where: str) -> Any:
     try:
-        found = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        fail(f"--args: {error}", EXIT_USAGE)
-    if not isinstance(found, list):
-        fail("--args is a JSON array", EXIT_USAGE)
-    return found
+        fail(f"{where}: {error}", EXIT_USAGE)

@@ -3,11 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli_output import EXIT_DIFFERENT, EXIT_STORE, JsonOption, examples, fail, say, say_json
+from api.cli_output import (
+    EXIT_DIFFERENT,
+    EXIT_STORE,
+    EXIT_USAGE,
+    JsonOption,
+    examples,
+    fail,
+    say,
+    say_json,
+)
 from api.cli_secrets import (
     DescriptorOption,
     FileOption,
@@ -17,6 +26,9 @@ from api.cli_secrets import (
     secret_errors,
     unlocker,
 )
+
+if TYPE_CHECKING:
+    from wallet.signer.process import Clients
 
 DEFAULT = Path("vault")
 
@@ -30,16 +42,42 @@ SocketOption = Annotated[
     Path | None, typer.Option("--socket", help="Where clients ask [default: signer.sock there]")
 ]
 
+ClientOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--client-user",
+        metavar="USER",
+        help="Whose processes may ask too, by name or number: custody's, where it has its own."
+        " Needs --socket-group.",
+    ),
+]
+GroupOption = Annotated[
+    str,
+    typer.Option(
+        "--socket-group",
+        metavar="GROUP",
+        help="Whose members can reach the socket; the signer's user must be one.",
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True, help="Sign what the policy allows; nothing else.")
 
 
-@app.command(epilog=examples("foldex signer run --vault vault --passphrase-file passphrase"))
+@app.command(
+    epilog=examples(
+        "foldex signer run --vault vault --passphrase-file passphrase",
+        "foldex signer run --socket /run/foldex/signer.sock --client-user custody"
+        " --socket-group foldex-signing",
+    )
+)
 def run(
     *,
     vault: VaultOption = DEFAULT,
     policy: PolicyOption = None,
     journal: JournalOption = None,
     socket: SocketOption = None,
+    client_user: ClientOption = None,
+    socket_group: GroupOption = "",
     passphrase_file: FileOption = None,
     passphrase_fd: DescriptorOption = None,
     key_service: ServiceOption = "",
@@ -47,6 +85,7 @@ def run(
 ) -> None:
     """Open the vault and sign until SIGTERM."""
     with secret_errors():
+        clients = _clients(client_user or [], socket_group)
         from wallet.signer import hardening, process
         from wallet.signer.policy import load_policy
         from wallet.vault.vault import open_vault
@@ -61,6 +100,7 @@ def run(
             journal=journal or vault / "journal",
             socket=socket or vault / "signer.sock",
             hardened=hardened,
+            clients=clients,
         ):
             fail("the signer could not write its journal and has stopped", EXIT_STORE)
 
@@ -173,6 +213,23 @@ def status(
             return
         for name, value in found.items():
             say(f"{name:<11} {', '.join(value) if isinstance(value, list | tuple) else value}")
+
+
+def _clients(users: list[str], group: str) -> "Clients":
+    """Return who may ask besides our own user. Both are named, or none."""
+    import grp
+    import pwd
+
+    from wallet.signer.process import Clients
+
+    if bool(users) != bool(group):
+        fail("--client-user and --socket-group go together", EXIT_USAGE)
+    try:
+        uids = {int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid for name in users}
+        gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid if group else None
+    except KeyError as error:
+        fail(f"there is no such user or group: {error}", EXIT_USAGE)
+    return Clients(uids=frozenset(uids), group=gid)
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def faucet(
 ) -> None:
     """Pay from a development node's first account, whose key everybody knows; never a real one."""
     with clear_errors():
-        from api.demo_chain import pay
+        from api.faucet import pay
         from wallet.config import base_units
         from wallet.types import Address
 

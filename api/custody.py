@@ -113,7 +113,7 @@ class KeyRequest(Body):
     key: str = Field(max_length=256)
 
 
-async def _ask(foldex: Any, question: Any) -> Any:
+async def ask_custody(foldex: Any, question: Any) -> Any:
     """Ask custody, off the event loop. Raises: CustodyUnavailable, CustodyRefused."""
     desk: Desk | None = foldex.desk
     if desk is None:
@@ -143,7 +143,7 @@ async def deposit_address(body: AddressRequest, who: Depositor, foldex: FoldexDe
             account=who.account, asset=body.asset, chain=desk.chain, address=address
         )
 
-    return reply(await _ask(foldex, ask), foldex.gateway.position, status=201)
+    return reply(await ask_custody(foldex, ask), foldex.gateway.position, status=201)
 
 
 @router.get("/deposits/pending", summary="Deposits on their way", tags=["Account"])
@@ -153,7 +153,7 @@ async def pending_deposits(who: Reader, foldex: FoldexDep) -> Response:
 
     Amounts are in the chain's smallest unit.
     """
-    found = await _ask(foldex, lambda desk: desk.deposits(who.account))
+    found = await ask_custody(foldex, lambda desk: desk.deposits(who.account))
     return reply(found, foldex.gateway.position)
 
 
@@ -161,14 +161,14 @@ async def pending_deposits(who: Reader, foldex: FoldexDep) -> Response:
 @documents(CustodyStatus, example=_STATUS, refuses=(CustodyUnavailable,))
 async def custody_status(who: OperatorReader, foldex: FoldexDep) -> Response:
     """Return how far the chain is followed, and whether crediting and paying is paused."""
-    return reply(await _ask(foldex, Desk.status), foldex.gateway.position)
+    return reply(await ask_custody(foldex, Desk.status), foldex.gateway.position)
 
 
 @router.get("/operator/custody/quarantine", summary="Deposits in quarantine", tags=["Operator"])
 @documents(Desk.deposits, example=[_DEPOSIT], refuses=(CustodyUnavailable,))
 async def quarantine(who: OperatorReader, foldex: FoldexDep) -> Response:
     """Return deposits that wait for an operator, with the reason."""
-    found = await _ask(foldex, lambda desk: desk.deposits(status="quarantined"))
+    found = await ask_custody(foldex, lambda desk: desk.deposits(status="quarantined"))
     return reply(found, foldex.gateway.position)
 
 
@@ -181,7 +181,7 @@ async def release_deposit(body: KeyRequest, who: Operator, foldex: FoldexDep) ->
         desk.release(DepositKey(body.key), who.key_id)
         return desk.status()
 
-    return reply(await _ask(foldex, release), foldex.gateway.position)
+    return reply(await ask_custody(foldex, release), foldex.gateway.position)
 
 
 @router.post("/operator/custody/pause", summary="Pause custody", tags=["Operator"])
@@ -193,7 +193,7 @@ async def pause(body: PauseRequest, who: Operator, foldex: FoldexDep) -> Respons
         desk.pause(body.reason)
         return desk.status()
 
-    return reply(await _ask(foldex, stop), foldex.gateway.position)
+    return reply(await ask_custody(foldex, stop), foldex.gateway.position)
 
 
 @router.post("/operator/custody/resume", summary="Resume custody", tags=["Operator"])
@@ -205,7 +205,7 @@ async def resume(who: Operator, foldex: FoldexDep, body: NoFields | None = None)
         desk.resume(who.key_id)
         return desk.status()
 
-    return reply(await _ask(foldex, go_on), foldex.gateway.position)
+    return reply(await ask_custody(foldex, go_on), foldex.gateway.position)
 
 
 @router.get(
@@ -221,7 +221,7 @@ async def resume(who: Operator, foldex: FoldexDep, body: NoFields | None = None)
 async def review(withdrawal_id: Id, who: OperatorReader, foldex: FoldexDep) -> Response:
     """Return the payment that a withdrawal asks for; each officer signs `intent` as it is."""
     withdrawal = await _withdrawal(foldex, withdrawal_id)
-    found = await _ask(foldex, lambda desk: desk.review(_as_approved(withdrawal)))
+    found = await ask_custody(foldex, lambda desk: desk.review(_as_approved(withdrawal)))
     return reply(found, foldex.gateway.position)
 
 
@@ -251,7 +251,7 @@ async def approve(
     withdrawal = await _withdrawal(foldex, withdrawal_id)
     if withdrawal.status not in ("requested", "approved"):
         raise errors.WrongState(f"The withdrawal is {withdrawal.status}, not requested")
-    found: ReviewView = await _ask(
+    found: ReviewView = await ask_custody(
         foldex, lambda desk: desk.approve(_as_approved(withdrawal), body.approval)
     )
     if len(found.approvals) >= found.needed:

@@ -12,19 +12,17 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from eth_account import Account
-
+from api.faucet import pay
 from api.settings import Settings
 from wallet.errors import WalletError
 from wallet.ethereum.chain import EthereumChain
-from wallet.ethereum.devnode.node import DevNode, dev_keys
+from wallet.ethereum.devnode.node import DevNode
 from wallet.ethereum.devnode.server import DevNodeServer
 from wallet.keys.secret import Secret
 from wallet.signer.client import SignerClient
 from wallet.signer.journal import Journal
-from wallet.types import Address
 from wallet.vault import vault
 from wallet.vault.contents import Key, Seed
 from wallet.vault.document import ONLINE_ROLES, Role
@@ -127,10 +125,15 @@ class DemoChain:
 
 
 def start_chain(
-    settings: Settings, opened: ExitStack, *, block_s: float | None = BLOCK_S
+    settings: Settings,
+    opened: ExitStack,
+    *,
+    block_s: float | None = BLOCK_S,
+    more_policy: str = "",
 ) -> DemoChain:
     """Start chain and signer; `opened` ends them. block_s: None makes blocks only when asked to.
 
+    more_policy: rules for the signer besides the demo's.
     With FOLDEX_ETHEREUM_URL the chain is the development node there, such as anvil.
     Raises: OSError: the signer does not start. WalletError: no such node answers.
     """
@@ -140,7 +143,7 @@ def start_chain(
         url = opened.enter_context(DevNodeServer(node, interval_s=block_s)).url
     directory = _clean(settings)
     chain = EthereumChain.connect(url).id
-    _make_vault(directory, chain)
+    _make_vault(directory, chain, more_policy)
     config, socket = directory / "custody.toml", directory / "signer.sock"
     config.write_text(_CONFIG.format(chain=chain), encoding="utf-8")
     _start_signer(directory, socket, opened)
@@ -170,29 +173,7 @@ def _fund(url: str, socket: Path) -> None:
         pay(url, address, ether * ETHER)
 
 
-def pay(url: str, to: Address, amount: int) -> str:
-    """Pay wei from a development node's first account, whose key everybody knows; return the txid.
-
-    Raises: WalletError: there is no such node, or it is none for development.
-    """
-    chain = EthereumChain.connect(url)
-    payer: Any = Account.from_key(dev_keys()[0])
-    signed = payer.sign_transaction(
-        {
-            "chainId": int(chain.id.partition(":")[2]),
-            "nonce": int(chain.rpc.call("eth_getTransactionCount", payer.address, "pending"), 16),
-            "to": to,
-            "value": amount,
-            "gas": 21_000,
-            "maxFeePerGas": 100 * 10**9,
-            "maxPriorityFeePerGas": 10**9,
-        }
-    )
-    chain.broadcast(bytes(signed.raw_transaction))
-    return "0x" + bytes(signed.hash).hex()
-
-
-def _make_vault(directory: Path, chain: str) -> None:
+def _make_vault(directory: Path, chain: str, more_policy: str) -> None:
     passphrase = secrets.token_urlsafe(24)
     file = directory / "passphrase"
     file.touch(mode=0o600)
@@ -207,7 +188,7 @@ def _make_vault(directory: Path, chain: str) -> None:
     Journal.create(directory / "journal", contents.keyring().authenticate)
     officer = create_officer(directory / f"{OFFICER}.key", OFFICER, protection, os.urandom)
     policy = _POLICY.format(directory=directory, officer=officer.public_key, chain=chain)
-    (directory / "policy.toml").write_text(policy, encoding="utf-8")
+    (directory / "policy.toml").write_text(policy + more_policy, encoding="utf-8")
 
 
 def _start_signer(directory: Path, socket: Path, opened: ExitStack) -> None:

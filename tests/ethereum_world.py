@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import rlp
 from coincurve import PrivateKey
 
 from wallet.chain import Artefact, Chain, Heads
@@ -17,7 +16,7 @@ from wallet.ethereum.contracts import EthereumContracts, own_artefact, read_arte
 from wallet.ethereum.devnode.node import DevNode, dev_keys
 from wallet.ethereum.devnode.provider import DevNodeProvider
 from wallet.ethereum.rpc import Rpc
-from wallet.ethereum.transaction import Fields
+from wallet.ethereum.transaction import Fields, read
 from wallet.keys.ethereum import checksummed
 from wallet.keys.hashes import keccak256
 from wallet.types import (
@@ -54,10 +53,8 @@ class Person:
 
     def sign(self, unsigned: Unsigned) -> Attempt:
         """Sign what the chain built, as the signer would."""
-        digest = keccak256(unsigned.raw)
-        signature = PrivateKey(self.key).sign_recoverable(digest, hasher=None)
-        r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
-        raw = b"\x02" + rlp.encode([*rlp.decode(unsigned.raw[1:]), signature[64], r, s])
+        signature = PrivateKey(self.key).sign_recoverable(keccak256(unsigned.raw), hasher=None)
+        raw = read(unsigned.raw).signed(signature)
         txid = TxId("0x" + keccak256(raw).hex())
         return Attempt(intent_id=unsigned.intent_id, slot=unsigned.slot, txid=txid, raw=raw)
 

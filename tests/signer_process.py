@@ -32,6 +32,8 @@ class SignerProcess:
 
     directory: Path
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
+    """More of its command line."""
     contents: Contents = field(init=False)
     keyring: Keyring = field(init=False)
 
@@ -52,6 +54,8 @@ class SignerProcess:
     @property
     def socket(self) -> Path:
         """Where it listens."""
+        if "--socket" in self.options:
+            return Path(self.options[self.options.index("--socket") + 1])
         return self.directory / "signer.sock"
 
     @property
@@ -80,7 +84,7 @@ class SignerProcess:
         os.write(writing, PASSPHRASE.encode())
         os.close(writing)
         command = [sys.executable, "-P", "-m", "api", "signer", "run"]
-        options = ["--vault", str(self.directory), "--passphrase-fd", str(reading)]
+        options = ["--vault", str(self.directory), "--passphrase-fd", str(reading), *self.options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *options],

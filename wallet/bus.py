@@ -13,12 +13,12 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from wallet.book import Book
+from wallet.contract_desk import ContractView
 from wallet.desk import Desk
 from wallet.errors import BadRequest, DuplicateMismatch, WalletError
-from wallet.ethereum.contracts import own_artefact, read_artefact
 from wallet.records.command import CommandRecord, command_record_id
 from wallet.store import Books, RecordChanged
-from wallet.types import Address, ChainId, DepositKey, IntentId
+from wallet.types import ChainId, DepositKey
 
 ADDRESS_CREATED: Final = "address.created"
 TRANSACTION: Final = "transaction"
@@ -55,6 +55,7 @@ class Commands:
             "deploy_contract": self._deploy,
             "transact_contract": self._transact,
             "call_contract": self._call,
+            "approve_contract": self._approve,
             "pause_chain": self._pause,
             "resume_chain": self._resume,
             "release_quarantined": self._release,
@@ -127,28 +128,36 @@ class Commands:
         return self._answer(ADDRESS_CREATED, key, {**meta, "address": address}, command)
 
     def _deploy(self, command: dict[str, Any], key: str) -> Message:
-        artefact = _artefact(command["artifact"])
-        intent = self._desk.deploy(_intent_id(key), artefact, command.get("args", []))
-        return self._planned(intent.id, key, command)
+        view = self._desk.contracts.deploy(
+            _contract_key(key),
+            command["artifact"],
+            command.get("args", []),
+            command.get("value", "0"),
+        )
+        return self._contract(view, key, command)
 
     def _transact(self, command: dict[str, Any], key: str) -> Message:
-        intent = self._desk.transact(
-            _intent_id(key),
-            _artefact(command["artifact"]),
-            Address(command["contract"]),
-            command["method"],
-            command.get("args", []),
+        view = self._desk.contracts.transact(
+            _contract_key(key),
+            command["artifact"],
+            str(command["contract"]),
+            str(command["method"]),
+            args=command.get("args", []),
+            value=command.get("value", "0"),
         )
-        return self._planned(intent.id, key, command)
+        return self._contract(view, key, command)
+
+    def _approve(self, command: dict[str, Any], key: str) -> Message:
+        view = self._desk.contracts.approve(str(command["id"]), str(command["approval"]))
+        return self._contract(view, key, command)
 
     def _call(self, command: dict[str, Any], key: str) -> Message:
-        contract = Address(command["contract"])
-        result = self._desk.call(
-            _artefact(command["artifact"]), contract, command["method"], command.get("args", [])
+        contract = str(command["contract"])
+        result = self._desk.contracts.call(
+            command["artifact"], contract, str(command["method"]), command.get("args", [])
         )
         body = {"txid": "", "value": "0", "to": contract, "from": "", "status": "called"}
-        shown = str(result) if isinstance(result, int) else result
-        return self._answer(TRANSACTION, key, {**body, "result": shown}, command)
+        return self._answer(TRANSACTION, key, {**body, "result": result}, command)
 
     def _pause(self, command: dict[str, Any], key: str) -> Message:
         self._desk.pause(str(command.get("reason") or "by command"))
@@ -162,16 +171,18 @@ class Commands:
         self._desk.release(DepositKey(command["key"]), f"command {key}")
         return self._state(key, command, "released")
 
-    def _planned(self, intent_id: str, key: str, command: dict[str, Any]) -> Message:
-        payment = self._desk.payment(IntentId(intent_id))
+    def _contract(self, view: ContractView, key: str, command: dict[str, Any]) -> Message:
+        """`intent` is what officers sign: `foldex vault approve` reads it as it is."""
         body = {
-            "txid": "",
-            "value": payment.amount,
-            "to": payment.to,
-            "from": payment.owner,
-            "status": "planned",
-            "key": payment.id,
+            "txid": view.txids[-1] if view.txids else "",
+            "value": view.value,
+            "to": view.contract,
+            "from": view.sender,
+            "status": view.status,
+            "key": view.id,
             "direction": "out",
+            "intent": msgspec.to_builtins(view.intent),
+            "meta": {"approvals": view.approvals, "needed": view.needed},
         }
         return self._answer(TRANSACTION, key, body, command)
 
@@ -225,12 +236,6 @@ def _digest(command: dict[str, Any]) -> str:
     return sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
 
 
-def _intent_id(key: str) -> IntentId:
-    return IntentId(f"command-{key}")
-
-
-def _artefact(given: Any) -> Any:
-    """Return a contract: one of ours by its name, or as compilers write it."""
-    if isinstance(given, str):
-        return own_artefact(given)
-    return read_artefact(msgspec.json.encode(given).decode())
+def _contract_key(key: str) -> str:
+    """Return a command's key as that of a contract; one that is a place has slashes."""
+    return key.replace("/", ":")

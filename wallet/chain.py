@@ -152,6 +152,12 @@ class Artefact:
 class Contracts(Protocol):
     """Contracts of a chain that has them. Arguments may be as JSON has them: numbers as text."""
 
+    def artefact(self, given: Any) -> Artefact:
+        """Return a contract: one that comes with Foldex by its name, or as compilers write it.
+
+        Raises: UnknownContract: there is none of that name; BadRequest: it is none.
+        """
+
     def deploy(
         self, intent_id: IntentId, artefact: Artefact, arguments: Sequence[Any], *, value: int = 0
     ) -> Intent:
@@ -172,7 +178,7 @@ class Contracts(Protocol):
     ) -> Intent:
         """Return the intent that calls a method in a transaction.
 
-        Raises: UnknownMethod.
+        Raises: UnknownMethod; BadAddress; UnknownContract: nothing is there.
         """
 
     def call(
@@ -186,5 +192,6 @@ class Contracts(Protocol):
     ) -> Any:
         """Return what a method answers, changing nothing.
 
-        Raises: UnknownMethod; UnknownContract: nothing is there. CallFailed: it refused.
+        Raises: UnknownMethod; BadAddress; UnknownContract: nothing is there. CallFailed: it
+        refused.
         """

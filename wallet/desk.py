@@ -5,14 +5,14 @@ It only adds to the books, which the process that runs custody reads: any proces
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 
 from wallet.approvals import IntentText, canonical, parse_approval
-from wallet.chain import Artefact, Contracts
+from wallet.chain import Contracts
+from wallet.contract_desk import KINDS, ContractDesk, ContractView, contract_view
 from wallet.errors import BadRequest, DuplicateMismatch
 from wallet.ports import ApprovedWithdrawal
 from wallet.records.deposit import Deposit
@@ -90,8 +90,8 @@ class Desk:
     """One chain's. Threads may share it."""
 
     def __init__(self, custody: Custody, contracts: Contracts | None = None) -> None:
+        self.contracts = ContractDesk(self, contracts, custody.chain.id)
         self._custody = custody
-        self._contracts = contracts
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -126,11 +126,6 @@ class Desk:
             payment = self._payment(intent_id)
             self._approve(payment.intent, approval)
             return self._review(payment.intent)
-
-    def review_payment(self, intent_id: IntentId) -> ReviewView:
-        """Return what officers are to approve of a planned payment. Raises: BadRequest."""
-        with self._up_to_date():
-            return self._review(self._payment(intent_id).intent)
 
     def status(self) -> CustodyStatus:
         """Return how custody is."""
@@ -184,48 +179,25 @@ class Desk:
         """Go on crediting and paying."""
         self._change(lambda: self._custody.resume(resumed_by))
 
-    def deploy(self, intent_id: IntentId, artefact: Artefact, arguments: Sequence[Any]) -> Intent:
-        """Plan the deployment of a contract; asked for again it changes nothing.
+    def plan(self, intent: Intent) -> None:
+        """Plan a payment from the hot wallet; asked for again it changes nothing.
 
-        Raises: BadRequest; UnknownMethod: not these arguments; DuplicateMismatch.
+        Raises: DuplicateMismatch: the id was of something else.
         """
-        return self._plan(self._with_contracts().deploy(intent_id, artefact, arguments))
-
-    def transact(
-        self,
-        intent_id: IntentId,
-        artefact: Artefact,
-        address: Address,
-        method: str,
-        arguments: Sequence[Any],
-    ) -> Intent:
-        """Plan the call of a method in a transaction. Raises: as `deploy`."""
-        contracts = self._with_contracts()
-        return self._plan(contracts.transact(intent_id, artefact, address, method, arguments))
-
-    def call(
-        self, artefact: Artefact, address: Address, method: str, arguments: Sequence[Any]
-    ) -> Any:
-        """Return what a method answers. Raises: UnknownMethod, UnknownContract, CallFailed."""
-        return self._with_contracts().call(artefact, address, method, arguments)
-
-    def _with_contracts(self) -> Contracts:
-        if self._contracts is None:
-            raise BadRequest(f"{self.chain} has no contracts")
-        return self._contracts
-
-    def _plan(self, intent: Intent) -> Intent:
         with self._up_to_date():
             known = self._custody.book.payment(intent.id)
-            if known is not None:
-                if canonical(known.intent) != canonical(intent):
-                    raise DuplicateMismatch(f"{intent.id} was something else before")
-                return intent
-            owner = self._custody.keys.hot
-            coin = self._custody.coins.of_token(None)
-            asset = coin.asset if coin else ""
-            self._custody.book.save(Payment.plan(intent, owner, asset=asset))
-            return intent
+            if known is None:
+                coin = self._custody.coins.of_token(None)
+                asset = coin.asset if coin else ""
+                self._custody.book.save(Payment.plan(intent, self._custody.keys.hot, asset=asset))
+            elif canonical(known.intent) != canonical(intent):
+                raise DuplicateMismatch(f"{intent.id} was something else before")
+
+    def contract_payments(self) -> list[ContractView]:
+        """Return every deployment and call of a contract, the oldest first."""
+        with self._up_to_date():
+            found = [p for p in self._custody.book.records.values() if isinstance(p, Payment)]
+            return [self._contract(each) for each in found if each.intent.kind in KINDS]
 
     def _approve(self, intent: Intent, approval: str) -> None:
         try:
@@ -238,6 +210,10 @@ class Desk:
         officers = [text.rpartition(":")[0] for text in self._custody.approvals(intent)]
         needed = self._custody.policy.approvals_needed(intent)
         return ReviewView(intent=IntentText.of(intent), approvals=officers, needed=needed)
+
+    def _contract(self, payment: Payment) -> ContractView:
+        review = self._review(payment.intent)
+        return contract_view(payment, review.approvals, review.needed)
 
     def _payment(self, intent_id: IntentId) -> Payment:
         payment = self._custody.book.payment(intent_id)

@@ -118,6 +118,8 @@ def _payment_body(event: Any, payment: Payment) -> dict[str, Any]:
         "key": payment.intent.id,
         "replaces": [each.txid for each in payment.signed if each.txid != txid],
     }
+    if status == "failed":
+        body["reason"] = payment.failure
     if payment.withdrawal_id:
         body["withdrawal_id"] = payment.withdrawal_id
     if isinstance(event, Payment.Ended):

@@ -351,7 +351,7 @@ class Mined:
 
     ok: it did what it should; a token's payment only when its log shows exactly that payment.
     moved: what reached the payee, by the chain's records.
-    contract: of a deployment.
+    contract: of a deployment that succeeded. reason: why it failed, if the chain says so.
     """
 
     txid: TxId
@@ -360,6 +360,7 @@ class Mined:
     moved: int
     fee: int
     contract: Address | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
-from api.demo_chain import OFFICER, DemoChain, pay, start_chain
+from api.demo_chain import OFFICER, DemoChain, start_chain
+from api.faucet import pay
 from api.settings import Settings
 from eventstore.kafka_topics import TOPICS
 from tests.e2e.test_production import Production, until

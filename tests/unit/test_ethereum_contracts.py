@@ -6,12 +6,20 @@ from typing import Any
 import pytest
 
 from tests.ethereum_world import DevWorld, artefact, someone
-from wallet.errors import BadRequest, CallFailed, UnknownContract, UnknownMethod, WillFail
+from wallet.errors import (
+    BadAddress,
+    BadRequest,
+    CallFailed,
+    UnknownContract,
+    UnknownMethod,
+    WillFail,
+)
 from wallet.ethereum import abi
 from wallet.ethereum.contracts import own_artefact, read_artefact
-from wallet.types import IntentId, IntentKind
+from wallet.types import Address, IntentId, IntentKind
 
 ID = IntentId("c1")
+ZERO = "0x" + "00" * 20
 
 
 @pytest.fixture
@@ -33,9 +41,9 @@ def test_a_contract_is_deployed_called_and_transacted_with(world: DevWorld) -> N
 
 def test_an_intent_to_call_says_what_goes_where(world: DevWorld) -> None:
     payee = someone().address
-    made = artefact("payer")
-    intent = world.contracts.transact(ID, made, payee, "pay", [payee], value=7)
-    assert (intent.kind, intent.to, intent.amount) == (IntentKind.CALL, payee, 7)
+    made, payer = world.deploy("payer")
+    intent = world.contracts.transact(ID, made, payer, "pay", [payee], value=7)
+    assert (intent.kind, intent.to, intent.amount) == (IntentKind.CALL, payer, 7)
     assert intent.data.hex().endswith(payee[2:].lower())
 
 
@@ -50,6 +58,10 @@ def test_a_call_that_is_refused_says_why(world: DevWorld) -> None:
 def test_where_there_is_no_contract_nothing_is_called(world: DevWorld) -> None:
     with pytest.raises(UnknownContract):
         world.contracts.call(artefact("erc20"), someone().address, "decimals", [])
+    with pytest.raises(UnknownContract):
+        world.contracts.transact(ID, artefact("payer"), someone().address, "pay", [ZERO])
+    with pytest.raises(BadAddress):
+        world.contracts.transact(ID, artefact("payer"), Address("0x12"), "pay", [ZERO])
     with pytest.raises(UnknownContract):
         own_artefact("../contracts")
 

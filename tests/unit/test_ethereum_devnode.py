@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api import faucet
 from tests.ethereum_world import ETHER, GWEI, DevWorld, Person, someone
 from wallet.ethereum.devnode.methods import Methods
 from wallet.ethereum.devnode.node import TRANSACTIONS_PER_BLOCK_MAX, DevNode
@@ -183,6 +184,7 @@ def test_requests_that_are_none_are_answered_with_errors(world: DevWorld) -> Non
 def test_accounts_are_those_of_anvil() -> None:
     world = DevWorld()
     assert world.rich.address == "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+    assert world.rich.key.hex() == faucet.KEY
     assert world.chain.balances([world.rich.address], None)[world.rich.address] == 10_000 * ETHER
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from wallet.errors import BadRequest, FeeAboveCap, InsufficientHotFunds, WillFail
 from wallet.ethereum import fees, transaction
+from wallet.ethereum.reverts import why
 from wallet.ethereum.rpc import Rpc, RpcError, hint
 from wallet.ethereum.tokens import says_no, transfer_call
 from wallet.ethereum.transaction import Fields
@@ -71,7 +72,7 @@ def _gas(rpc: Rpc, intent: Intent, slot: Slot, effect: tuple[bytes, int, bytes])
     except RpcError as error:
         if hint(error) is BroadcastHint.NO_FUNDS:
             raise InsufficientHotFunds(str(error)) from error
-        raise WillFail(str(error)) from error
+        raise WillFail(why(error)) from error
     return needed if needed == PLAIN_GAS else needed * (100 + GAS_ROOM_PER_CENT) // 100
 
 

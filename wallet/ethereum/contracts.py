@@ -9,6 +9,7 @@ from wallet.chain import Artefact
 from wallet.errors import BadRequest, CallFailed, UnknownContract
 from wallet.ethereum import abi
 from wallet.ethereum.chain import EthereumChain
+from wallet.ethereum.reverts import why
 from wallet.ethereum.rpc import RpcError
 from wallet.types import Address, BlockRef, Intent, IntentId, IntentKind
 
@@ -20,6 +21,10 @@ class EthereumContracts:
 
     def __init__(self, chain: EthereumChain) -> None:
         self._chain = chain
+
+    def artefact(self, given: Any) -> Artefact:
+        """See `Contracts.artefact`."""
+        return own_artefact(given) if isinstance(given, str) else artefact_of(given)
 
     def deploy(
         self, intent_id: IntentId, artefact: Artefact, arguments: Sequence[Any], *, value: int = 0
@@ -45,11 +50,13 @@ class EthereumContracts:
     ) -> Intent:
         """See `Contracts.transact`."""
         data, _ = abi.encode_call(artefact.abi, method, arguments)
+        there = self._chain.validate_address(address)
+        self._require_code(there, "latest")
         return Intent(
             id=intent_id,
             kind=IntentKind.CALL,
             chain=self._chain.id,
-            to=address,
+            to=there,
             amount=value,
             data=data,
         )
@@ -65,24 +72,36 @@ class EthereumContracts:
     ) -> Any:
         """See `Contracts.call`."""
         data, entry = abi.encode_call(artefact.abi, method, arguments)
+        there = self._chain.validate_address(address)
         where = "latest" if at is None else {"blockHash": at.hash}
-        rpc = self._chain.rpc
+        call = {"to": there, "data": "0x" + data.hex()}
         try:
-            answer = rpc.call("eth_call", {"to": address, "data": "0x" + data.hex()}, where)
+            answer = self._chain.rpc.call("eth_call", call, where)
         except RpcError as error:
-            raise CallFailed(str(error)) from error
-        if answer == "0x" and rpc.call("eth_getCode", address, where) == "0x":
-            raise UnknownContract(f"there is no contract at {address}")
+            raise CallFailed(why(error)) from error
+        if answer == "0x":
+            self._require_code(there, where)
         return abi.decode_answer(entry, bytes.fromhex(answer[2:]))
+
+    def _require_code(self, address: Address, where: Any) -> None:
+        if self._chain.rpc.call("eth_getCode", address, where) == "0x":
+            raise UnknownContract(f"there is no contract at {address}")
 
 
 def read_artefact(text: str) -> Artefact:
-    """Return the compiled contract in a JSON text: ours, or what solc, Hardhat or Foundry write.
+    """Return the compiled contract in a JSON text. Raises: BadRequest: see `artefact_of`."""
+    try:
+        return artefact_of(json.loads(text))
+    except ValueError as error:
+        raise BadRequest(f"this is no JSON: {error}") from error
+
+
+def artefact_of(found: Any) -> Artefact:
+    """Return a compiled contract: ours, or as solc, Hardhat or Foundry write it.
 
     Raises: BadRequest: it is none, or its code still lacks the addresses of libraries.
     """
     try:
-        found = json.loads(text)
         code = found["bytecode"]
         code = code["object"] if isinstance(code, dict) else code
         return Artefact(

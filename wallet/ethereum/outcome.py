@@ -5,6 +5,7 @@ from typing import Any
 
 from wallet.errors import NodeLagging
 from wallet.ethereum import transaction
+from wallet.ethereum.reverts import replayed
 from wallet.ethereum.rpc import Rpc
 from wallet.ethereum.scan import fee_paid, ref_of
 from wallet.ethereum.tokens import read_transfer
@@ -12,7 +13,6 @@ from wallet.keys.ethereum import checksummed
 from wallet.types import (
     Address,
     Attempt,
-    BlockRef,
     Decoded,
     InPool,
     Mined,
@@ -45,17 +45,24 @@ def outcome(rpc: Rpc, attempts: Sequence[Attempt]) -> Outcome:
 
 
 def _mined(rpc: Rpc, attempt: Attempt, receipt: Json) -> Mined:
-    contract = receipt.get("contractAddress")
     meant = transaction.parse(attempt.raw)
     succeeded = receipt["status"] == "0x1"
+    # Nodes name the address of a deployment that failed, too.
+    contract = receipt.get("contractAddress") if succeeded else None
     moved = _moved(receipt, attempt.slot.owner, meant) if succeeded else ()
+    block = _block(rpc, receipt["blockHash"])
+    ok = succeeded and list(moved) == [meant.amount]
+    reason = "" if ok else "it succeeded, but its log shows another transfer or none"
+    if not succeeded:
+        reason = replayed(rpc, attempt.slot.owner, transaction.read(attempt.raw), block)
     return Mined(
         txid=attempt.txid,
-        block=_block(rpc, receipt["blockHash"]),
-        ok=succeeded and list(moved) == [meant.amount],
+        block=ref_of(block),
+        ok=ok,
         moved=sum(moved),
         fee=fee_paid(receipt),
         contract=Address(checksummed(bytes.fromhex(contract[2:]))) if contract else None,
+        reason=reason,
     )
 
 
@@ -71,8 +78,8 @@ def _moved(receipt: Json, owner: Address, meant: Decoded) -> Sequence[int]:
     return [t.amount for t in transfers if (t.contract, t.sender, t.receiver) == parties]
 
 
-def _block(rpc: Rpc, block_hash: str) -> BlockRef:
-    block = rpc.call("eth_getBlockByHash", block_hash, False)
+def _block(rpc: Rpc, block_hash: str) -> Json:
+    block: Json | None = rpc.call("eth_getBlockByHash", block_hash, False)
     if block is None:
         raise NodeLagging(f"the node does not have block {block_hash} of a receipt")
-    return ref_of(block)
+    return block

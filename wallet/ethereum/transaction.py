@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import rlp
-from eth_account import Account
 from rlp.exceptions import RLPException
 
 from wallet.errors import BadRequest
 from wallet.ethereum.tokens import read_transfer_call
-from wallet.keys.ethereum import checksummed
+from wallet.keys.errors import BadAddress
+from wallet.keys.ethereum import checksummed, recover_address
 from wallet.keys.hashes import keccak256
+from wallet.keys.public import ORDER
 from wallet.types import Address, ChainId, Decoded, TokenId, TxId
 
 TYPE = b"\x02"
@@ -34,6 +35,12 @@ class Fields:
         """Return the bytes whose hash is signed."""
         head = [self.chain_id, self.nonce, self.tip, self.price, self.gas]
         return TYPE + bytes(rlp.encode([*head, self.to, self.value, self.data, []]))
+
+    def signed(self, signature: bytes) -> bytes:
+        """Return it with a signature of 65 bytes (r, s, parity) of the hash of `encode`."""
+        r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
+        items = rlp.decode(self.encode()[1:])
+        return TYPE + bytes(rlp.encode([*items, signature[64], r, s]))
 
 
 def read(raw: bytes) -> Fields:
@@ -109,7 +116,13 @@ def _items(raw: bytes) -> list[bytes]:
 
 
 def _sender(raw: bytes) -> Address:
+    items = _items(raw)
+    unsigned = TYPE + bytes(rlp.encode(items[:UNSIGNED_FIELDS]))
+    parity, r, s = (int.from_bytes(item, "big") for item in items[UNSIGNED_FIELDS:])
+    if parity > 1 or max(r.bit_length(), s.bit_length()) > 256 or s > ORDER // 2:
+        raise BadRequest("the transaction's signature is not valid")
+    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
     try:
-        return Address(Account.recover_transaction(raw))
-    except Exception as error:
+        return Address(recover_address(keccak256(unsigned), signature))
+    except BadAddress as error:
         raise BadRequest("the transaction's signature is not valid") from error

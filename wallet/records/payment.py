@@ -245,7 +245,7 @@ class Payment(Aggregate):
     def end(self, mined: Mined) -> None:
         """Record how it ended, once that is deep enough."""
         released = self.is_release(mined.txid)
-        reason = self.releasing if released else "" if mined.ok else "the transaction failed"
+        reason = self.releasing if released else "" if mined.ok else _failure(mined)
         self.trigger_event(
             self.Ended,
             txid=mined.txid,
@@ -267,3 +267,7 @@ class Payment(Aggregate):
     def tell(self) -> None:
         """Record that the exchange knows."""
         self.trigger_event(self.Told)
+
+
+def _failure(mined: Mined) -> str:
+    return f"TX_REVERTED: {mined.reason or 'the transaction failed'}"[:256]

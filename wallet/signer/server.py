@@ -51,10 +51,11 @@ class SocketInUse(Exception):
     """Another signer listens here."""
 
 
-def listen(path: Path) -> socket.socket:
-    """Return a socket that only our user can connect to.
+def listen(path: Path, *, group: int | None = None) -> socket.socket:
+    """Return a socket that only our user can connect to, and members of a group when one is given.
 
     Raises: SocketInUse: someone answers there. A socket that a dead signer left is taken over.
+    OSError: it cannot be made, or we may not give it to that group.
     """
     if path.exists():
         with socket.socket(socket.AF_UNIX) as probe:
@@ -67,6 +68,10 @@ def listen(path: Path) -> socket.socket:
         server.bind(str(path))
     finally:
         os.umask(before)
+    if group is not None:
+        # In this order it is never open to the group that a new file has by default.
+        os.chown(path, -1, group)
+        path.chmod(0o660)
     server.listen(CONNECTIONS_MAX)
     return server
 

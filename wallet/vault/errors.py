@@ -31,3 +31,7 @@ class KeyServiceFailed(VaultError):
 
 class WeakPassphrase(VaultError):
     """The passphrase is too short to be worth a key."""
+
+
+class ColdSeedOnline(VaultError):
+    """The cold wallet's seed is where it must not be: with online seeds, or in a signer."""
