@@ -20,6 +20,7 @@ from wallet.records.payment import Payment
 from wallet.service import Custody
 from wallet.store import RecordChanged
 from wallet.types import Address, DepositKey, Intent, IntentId
+from wallet.withdrawals import withdrawal_intent_id
 
 CONFLICTS_MAX = 20
 
@@ -53,7 +54,8 @@ class DepositOnChain(msgspec.Struct, frozen=True, kw_only=True):
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction of ours. status: planned, slotted, signed, paid or failed.
 
-    txids: all its attempts, the newest last; any may be mined. contract: of a deployment.
+    txids: all its attempts, the newest last; any may be mined. reason: why it failed, or is not
+    going to be made. contract: of a deployment.
     """
 
     id: str
@@ -126,6 +128,23 @@ class Desk:
             payment = self._payment(intent_id)
             self._approve(payment.intent, approval)
             return self._review(payment.intent)
+
+    def cancel(self, withdrawal: ApprovedWithdrawal, reason: str) -> PaymentView:
+        """Decide that an approved withdrawal is not to be paid, while nothing is signed for it.
+
+        Its hold is released when the exchange is told: at once, or when its slot is used up.
+        Raises: BadRequest, AlreadySigned, AlreadyEnded.
+        """
+        self._change(lambda: self._custody.withdrawals.cancel(withdrawal, reason))
+        return self.payment(withdrawal_intent_id(withdrawal.withdrawal_id))
+
+    def bump(self, intent_id: IntentId, asked_by: str) -> PaymentView:
+        """Have a stuck transaction replaced in its slot at a higher fee; once for each attempt.
+
+        Raises: BadRequest, NotSigned, AlreadyEnded, FeeCapReached.
+        """
+        self._change(lambda: self._custody.payments.bump(intent_id, asked_by))
+        return self.payment(intent_id)
 
     def status(self) -> CustodyStatus:
         """Return how custody is."""
@@ -267,6 +286,6 @@ def _payment_view(payment: Payment) -> PaymentView:
         amount=str(payment.intent.amount),
         status=payment.status,
         txids=[each.txid for each in payment.signed],
-        reason=payment.failure,
+        reason=payment.failure or payment.releasing,
         contract=payment.final.contract if payment.final else "",
     )

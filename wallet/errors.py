@@ -9,6 +9,11 @@ class WalletError(Exception):
     code: ClassVar[str] = "INTERNAL"
     retryable: ClassVar[bool] = False
 
+    @property
+    def reason(self) -> str:
+        """What records and people are told."""
+        return f"{self.code}: {self}"
+
 
 class BadRequest(WalletError):
     """A command or an argument makes no sense."""
@@ -134,6 +139,30 @@ class KeyUsedElsewhere(WalletError):
     """Someone else signs with our key. Nothing may go on."""
 
     code = "KEY_USED_ELSEWHERE"
+
+
+class AlreadySigned(WalletError):
+    """Something was signed for it, which may be mined: it cannot be taken back any more."""
+
+    code = "ALREADY_SIGNED"
+
+
+class AlreadyEnded(WalletError):
+    """It was paid, or it failed: nothing can be changed any more."""
+
+    code = "ALREADY_ENDED"
+
+
+class NotSigned(WalletError):
+    """Nothing was signed for it yet, so there is nothing to replace."""
+
+    code = "NOT_SIGNED"
+
+
+class FeeCapReached(WalletError):
+    """A replacement would cost more than the policy pays."""
+
+    code = "FEE_ABOVE_CAP"
 
 
 class NonceConflict(WalletError):

@@ -14,6 +14,7 @@ from wallet.errors import (
     ApprovalRequired,
     BadRequest,
     FeeAboveCap,
+    FeeCapReached,
     InsufficientHotFunds,
     KeyUsedElsewhere,
     LimitExceeded,
@@ -31,6 +32,7 @@ from wallet.types import (
     BroadcastHint,
     InPool,
     Intent,
+    IntentId,
     IntentKind,
     Mined,
     Slot,
@@ -78,12 +80,30 @@ class Payments:
             self._advance(self._book.get(Payment, payment_id))
         return self._book.position > before
 
+    def bump(self, intent_id: IntentId, asked_by: str) -> None:
+        """Have the newest attempt replaced in its slot at a higher fee, as soon as can be.
+
+        Raises: BadRequest: there is no such payment; NotSigned, AlreadyEnded; FeeCapReached: the
+        policy pays no more; RecordChanged, NodeUnavailable.
+        """
+        known = self._book.payment(intent_id)
+        if known is None:
+            raise BadRequest(f"there is no payment {intent_id}")
+        payment = self._book.copy(known)
+        payment.bump(asked_by)
+        intent = _release_of(payment.intent) if payment.releasing else payment.intent
+        try:
+            self._build(intent, payment.slot, payment)
+        except FeeAboveCap as error:
+            raise FeeCapReached(str(error)) from error
+        self._book.save(payment)
+
     def _advance(self, payment: Payment) -> None:
         if payment.status == "signed":
             self._look(payment)
         elif payment.status == "slotted":
             self._count_waiting(payment)
-            if not self._book.chain_record.paused:
+            if not self._book.chain_record.paused and not self._was_just_denied(payment):
                 self._sign(payment)
         elif not self._book.chain_record.paused:
             self._prepare(payment)
@@ -126,7 +146,7 @@ class Payments:
                     self._chain.broadcast(attempt.raw)
         elif payment.signed[-1].release:
             self._broadcast(payment)
-        else:
+        elif not self._was_just_denied(payment):
             self._sign(payment, release=True)
 
     def _alarm(self, reason: str) -> None:
@@ -171,9 +191,18 @@ class Payments:
     def _replace_if_stuck(self, payment: Payment) -> None:
         record = self._book.chain_record
         waited = record.tip.height - payment.signed[-1].height
-        asked = payment.releasing and not payment.signed[-1].release
-        if not record.paused and (asked or waited >= self._policy.replace_after):
+        if record.paused or (self._was_just_denied(payment) and not payment.bumping):
+            return
+        released = payment.releasing and not payment.signed[-1].release
+        if payment.bumping or released or waited >= self._policy.replace_after:
             self._sign(payment)
+
+    def _was_just_denied(self, payment: Payment) -> bool:
+        """Whether it is too early to ask the signer again: each denial is in its journal."""
+        before = payment.denied_height
+        if before is None:
+            return False
+        return self._book.chain_record.tip.height - before < self._policy.replace_after
 
     def _prepare(self, payment: Payment) -> None:
         """Give a payment its slot, once it is sure that it can be made."""
@@ -190,7 +219,7 @@ class Payments:
             return
         except (WillFail, BadRequest) as error:
             given_up = self._book.copy(payment)
-            given_up.give_up(f"{error.code}: {error}"[:256])
+            given_up.give_up(error.reason)
             self._book.save(given_up)
             return
         if not self._is_covered(payment, unsigned):
@@ -223,7 +252,7 @@ class Payments:
 
     def _build(self, intent: Intent, slot: Slot, payment: Payment) -> Unsigned:
         fee = self._chain.estimate_fee(self._policy.fee)
-        return self._chain.build(intent, slot, fee, payment.attempts)
+        return self._chain.build(intent, slot, fee, payment.outbid)
 
     def _sign(self, payment: Payment, *, release: bool = False) -> None:
         """Build, record, have signed, record, broadcast: in this order, whatever happens between.
@@ -272,13 +301,17 @@ class Payments:
         return built.built
 
     def _denied(self, payment: Payment, error: WalletError) -> None:
-        """Nothing was signed: give up the payment, but its slot must be used up all the same."""
-        _log.warning("%s was not signed: %s %s", payment.intent.id, error.code, error)
+        """Nothing was signed: give up the payment, but its slot must be used up all the same.
+
+        What may be allowed later, and what replaces an attempt, is built anew some blocks later.
+        """
+        _log.warning("%s was not signed: %s", payment.intent.id, error.reason)
+        denied = self._book.copy(self._book.get(Payment, payment.id))
         if payment.signed or payment.releasing or (error.retryable and not _is_fee(error)):
-            return
-        released = self._book.copy(self._book.get(Payment, payment.id))
-        released.ask_release(f"{error.code}: {error}"[:256])
-        self._book.save(released)
+            denied.deny(error.reason, self._book.chain_record.tip.height)
+        else:
+            denied.ask_release(error.reason)
+        self._book.save(denied)
 
     def _check_signed(self, intent: Intent, slot: Slot, signed: Signed) -> None:
         """What came back must be what was asked for: the signer is not trusted blindly either."""

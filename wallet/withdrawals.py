@@ -6,7 +6,7 @@ from typing import Final
 from wallet.book import Book
 from wallet.chain import Chain
 from wallet.coins import Coins
-from wallet.errors import BadAddress, BadRequest, TagRequired, WalletError
+from wallet.errors import BadAddress, BadRequest, TagRequired
 from wallet.ports import ApprovedWithdrawal, Exchange, ExchangeRefused, Keys
 from wallet.records.payment import Payment
 from wallet.types import Address, Intent, IntentId, IntentKind
@@ -75,6 +75,20 @@ class Withdrawals:
             amount=coin.to_chain(withdrawal.amount),
         )
 
+    def cancel(self, withdrawal: ApprovedWithdrawal, reason: str) -> None:
+        """Decide that an approved withdrawal is not to be paid; `tell` has its hold released.
+
+        It may be one that was not taken over yet: then it is taken over as one that is not paid.
+        Raises: BadRequest: it is not of this chain; AlreadySigned, AlreadyEnded; RecordChanged.
+        """
+        if self._coins.of_asset(withdrawal.asset) is None:
+            raise BadRequest(f"{withdrawal.asset} is not on {self._chain.id}")
+        known = self._book.payment(withdrawal_intent_id(withdrawal.withdrawal_id))
+        payment = self._plan(withdrawal) if known is None else self._book.copy(known)
+        if known is not None or payment.status != "failed":
+            payment.cancel(reason)
+        self._book.save(payment)
+
     def _is_new(self, withdrawal: ApprovedWithdrawal) -> bool:
         if self._coins.of_asset(withdrawal.asset) is None:
             return False
@@ -85,7 +99,7 @@ class Withdrawals:
         try:
             intent, problem = self.intent(withdrawal), ""
         except (BadAddress, BadRequest, TagRequired) as error:
-            intent, problem = self._unpayable(withdrawal), _reason(error)
+            intent, problem = self._unpayable(withdrawal), error.reason
         payment = Payment.plan(
             intent,
             self._keys.hot,
@@ -122,7 +136,3 @@ class Withdrawals:
             return
         payment.tell()
         self._book.save(payment)
-
-
-def _reason(error: WalletError) -> str:
-    return f"{error.code}: {error}"[:256]

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from wallet.errors import BadAddress, BadRequest, InsufficientHotFunds, NodeLagging
+from wallet.errors import (
+    BadAddress,
+    BadRequest,
+    FeeAboveCap,
+    InsufficientHotFunds,
+    NodeLagging,
+)
 from wallet.types import (
     Address,
     Attempt,
@@ -255,6 +261,8 @@ class FastChain:
             raise BadRequest("another slot")
         outbid = [_read(attempt.raw).price * 9 // 8 + 1 for attempt in previous]
         price = max([fee.price, *outbid])
+        if price > fee.policy.price_max:
+            raise FeeAboveCap(f"it would cost {price}")
         if intent.kind is IntentKind.RELEASE:
             tx = Tx(sender=slot.owner, nonce=slot.number, to=slot.owner, price=price)
         else:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import pytest
 
 from tests.custody.world import ACCOUNTS, COIN, RICH, TOKEN, UNIT, WEI, World, status
+from wallet.desk import Desk
+from wallet.errors import AlreadyEnded, AlreadySigned
 from wallet.ports import ExchangeRefused
 
 ROUNDS = 150
 SHORT_SEEDS = 8
 SOAK_WITHDRAWALS, SOAK_REORGANISATIONS, SOAK_CRASHES = 1_000, 200, 1_000
 REORGANISATION_MAX = 5
+"""The hot wallet's own coins are deeper than that, so that nothing fails for want of them."""
 
 
 @dataclass
@@ -24,6 +27,8 @@ class Counts:
     reversals: int = 0
     reorganisations: int = 0
     wipes: int = 0
+    cancelled: int = 0
+    too_late: int = 0
     crashes: int = 0
     lost: int = 0
 
@@ -50,6 +55,8 @@ def play(world: World, counts: Counts) -> None:
         world.chain.wipe_pool()
     elif chance < 0.75:
         world.chain.price = random.choice((1, 2, 5, 20))
+    elif chance < 0.79:
+        cancel(world, counts)
     world.chaos.on = True
     for _ in range(random.randint(0, 3)):
         world.step()
@@ -69,6 +76,18 @@ def withdraw(world: World, counts: Counts) -> None:
             raise
         return
     counts.withdrawals += 1
+
+
+def cancel(world: World, counts: Counts) -> None:
+    """Cancel a withdrawal of the last ones, from another process; it may be too late for that."""
+    approved = world.exchange.approved(0)[0][-2:]
+    if not approved:
+        return
+    try:
+        Desk(world.another_process()).cancel(world.random.choice(approved), "the client asked")
+        counts.cancelled += 1
+    except (AlreadySigned, AlreadyEnded):
+        counts.too_late += 1
 
 
 def check_the_end(world: World) -> None:
@@ -99,6 +118,9 @@ def run(seed: int, rounds: int = ROUNDS) -> Counts:
     """Play some rounds drawn from a seed, then let everything come to rest and compare."""
     world = World(seed)
     counts = Counts()
+    world.settle(REORGANISATION_MAX + 1)
+    world.chaos.meanwhile_chance = 0.01
+    world.chaos.meanwhile = lambda: cancel(world, counts)
     try:
         for _ in range(rounds):
             play(world, counts)
@@ -126,6 +148,8 @@ def test_books_equal_the_chain_and_each_withdrawal_is_paid_once() -> None:
     assert total.reversals >= 8
     assert total.crashes >= 50
     assert total.lost >= 50
+    assert total.cancelled >= 20
+    assert total.too_late >= 10
 
 
 @pytest.mark.soak

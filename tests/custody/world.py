@@ -48,12 +48,19 @@ class Chaos:
         self.random = Random(seed)
         self.on = False
         self.crash_chance = 0.02
+        self.meanwhile_chance = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What another process does between two steps of ours."""
         self.loss_chance = 0.05
         self.crashes = 0
         self.lost = 0
 
     def point(self) -> None:
         """Between two steps."""
+        if self.on and self.meanwhile_chance and self.random.random() < self.meanwhile_chance:
+            self.on = False
+            self.meanwhile()
+            self.on = True
         if self.on and self.random.random() < self.crash_chance:
             self.crashes += 1
             raise Crash
@@ -267,18 +274,26 @@ class World:
 
     def start(self) -> None:
         """Start the process."""
-        self.custody = Custody(
+        on, self.chaos.on = self.chaos.on, False
+        self.custody = self._process(self.chaos)
+        self.chaos.on = on
+
+    def another_process(self) -> Custody:
+        """Return custody as another process has it: the same store, its own copy of the books."""
+        return self._process(Chaos(0))
+
+    def _process(self, chaos: Chaos) -> Custody:
+        custody = Custody(
             chain=self.chain,
-            books=ChaosBooks(*self._store, self.chaos),
+            books=ChaosBooks(*self._store, chaos),
             coins=Coins(self.chain.id, COINS),
             policy=self.policy,
             keys=self.keys,
             signer=self.signer,
             exchange=self.exchange,
         )
-        on, self.chaos.on = self.chaos.on, False
-        self.custody.open(0)
-        self.chaos.on = on
+        custody.open(0)
+        return custody
 
     def step(self) -> bool:
         """Let the process do what it can; after a crash it is started again."""

@@ -4,16 +4,17 @@
     slotted -> signed       an attempt is recorded; only then it is broadcast, as often as needed
     signed  -> paid         one attempt is deep enough, and it did what it should
     signed  -> failed       deep enough, but it failed, or the slot was released
-    planned -> failed       it cannot be made; nothing was ever signed
+    planned -> failed       it cannot be made, or was cancelled; nothing was ever signed
 
 Only an end that is deep enough, or that nothing was signed for, may give money back.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
+from wallet.errors import AlreadyEnded, AlreadySigned, NotSigned
 from wallet.types import (
     Address,
     Attempt,
@@ -28,6 +29,10 @@ from wallet.types import (
     Unsigned,
 )
 
+CANCELLED: Final = "CANCELLED"
+"""What the reason of a payment that was cancelled begins with."""
+REASON_CHARS_MAX: Final = 256
+
 Status = Literal["planned", "slotted", "signed", "paid", "failed"]
 
 
@@ -40,7 +45,9 @@ class Payment(Aggregate):
     """asset: what it pays, of the ledger. withdrawal_id: 0 when it is none. told: the exchange.
 
     releasing: why the slot is being released instead; empty when it is not. built: what the signer
-    is asked for. final: how it ended.
+    is asked for. abandoned: what it was asked for and may have signed, but is not asked for any
+    more. bumping: an operator wants a higher fee. denied_height: of the tip when the signer last
+    said no. final: how it ended.
     """
 
     TOPIC = "payment"
@@ -91,7 +98,7 @@ class Payment(Aggregate):
 
         def apply(self, aggregate: Any) -> None:
             aggregate.signed.append(self)
-            aggregate.built = None
+            aggregate.built, aggregate.bumping = None, False
             if aggregate.final is None:
                 aggregate.status = "signed"
 
@@ -102,7 +109,29 @@ class Payment(Aggregate):
         reason: str
 
         def apply(self, aggregate: Any) -> None:
+            if aggregate.built is not None:
+                aggregate.abandoned.append(aggregate.built.unsigned)
             aggregate.releasing, aggregate.built = self.reason, None
+
+    class AttemptDenied(Aggregate.Event):
+        """The signer refused what was built: it is built anew later. height: of the tip then."""
+
+        TOPIC = "payment_attempt_denied.v1"
+        reason: str
+        height: int
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.denied_height = self.height
+            aggregate.built, aggregate.bumping = None, False
+
+    class BumpAsked(Aggregate.Event):
+        """The newest attempt shall be replaced at a higher fee, without waiting any longer."""
+
+        TOPIC = "payment_bump_asked.v1"
+        asked_by: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.bumping = True
 
     class Ended(Aggregate.Event):
         """An attempt is deep enough. moved: to the payee. fee: of the chain, base units."""
@@ -171,6 +200,9 @@ class Payment(Aggregate):
         self.built: Payment.Built | None = None
         self.signed: list[Payment.Signed] = []
         self.releasing = ""
+        self.abandoned: list[str] = []
+        self.bumping = False
+        self.denied_height: int | None = None
         self.final: Payment.Ended | None = None
         self.reason = ""
         self.told = False
@@ -192,6 +224,25 @@ class Payment(Aggregate):
             )
             for each in self.signed
         ]
+
+    @property
+    def outbid(self) -> list[Attempt]:
+        """Return what the next attempt must offer more than: all that the signer may have signed.
+
+        What was abandoned is not signed as far as we know, so it has no hash.
+        """
+        asked = [
+            Attempt(
+                intent_id=self.intent.id, slot=self.slot, txid=TxId(""), raw=bytes.fromhex(each)
+            )
+            for each in self.abandoned
+        ]
+        return [*asked, *self.attempts]
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled; its slot, if it had one, may still have to be used up."""
+        return (self.releasing or self.failure).startswith(CANCELLED)
 
     @property
     def failure(self) -> str:
@@ -240,7 +291,41 @@ class Payment(Aggregate):
     def ask_release(self, reason: str) -> None:
         """Decide that the slot is to be used up by a transaction that pays nobody."""
         if not self.releasing:
-            self.trigger_event(self.ReleaseAsked, reason=reason)
+            self.trigger_event(self.ReleaseAsked, reason=reason[:REASON_CHARS_MAX])
+
+    def cancel(self, reason: str) -> None:
+        """Decide that it is not to be made; decided again it changes nothing.
+
+        A slot that it has is used up by a transaction that pays nobody, for later ones wait for it.
+        Raises: AlreadySigned, AlreadyEnded.
+        """
+        if self.is_cancelled:
+            return
+        if self.status in ("paid", "failed"):
+            raise AlreadyEnded(f"{self.intent.id} is {self.status}")
+        if self.signed:
+            raise AlreadySigned(f"{self.intent.id} is signed: {self.signed[-1].txid} may be mined")
+        why = f"{CANCELLED}: {reason}"
+        if self.anchor:
+            self.ask_release(why)
+        else:
+            self.give_up(why)
+
+    def bump(self, asked_by: str) -> None:
+        """Ask for an attempt at a higher fee; asked again before it is made it changes nothing.
+
+        Raises: NotSigned, AlreadyEnded.
+        """
+        if self.status in ("paid", "failed"):
+            raise AlreadyEnded(f"{self.intent.id} is {self.status}")
+        if not self.signed:
+            raise NotSigned(f"{self.intent.id} is {self.status}")
+        if not self.bumping:
+            self.trigger_event(self.BumpAsked, asked_by=asked_by)
+
+    def deny(self, reason: str, height: int) -> None:
+        """Record that the signer refused what was built, which was never signed."""
+        self.trigger_event(self.AttemptDenied, reason=reason[:REASON_CHARS_MAX], height=height)
 
     def end(self, mined: Mined) -> None:
         """Record how it ended, once that is deep enough."""
@@ -262,7 +347,7 @@ class Payment(Aggregate):
         """Record that it cannot be made; only while nothing was signed."""
         if self.signed or self.anchor:
             raise ValueError("a payment with a slot ends on chain only")
-        self.trigger_event(self.GivenUp, reason=reason)
+        self.trigger_event(self.GivenUp, reason=reason[:REASON_CHARS_MAX])
 
     def tell(self) -> None:
         """Record that the exchange knows."""
