@@ -8,6 +8,7 @@ from api import (
     cli_export,
     cli_flow,
     cli_keys,
+    cli_payments,
     cli_processes,
     cli_serve,
     cli_signer,
@@ -85,6 +86,10 @@ cli_wallet.app.command(
 cli_wallet.app.command(epilog=examples("foldex wallet approve contract-t1 ann:MEUC…"))(
     cli_contracts.approve
 )
+cli_wallet.app.command(epilog=examples("foldex wallet cancel 7 --reason 'the client asked'"))(
+    cli_payments.cancel
+)
+cli_wallet.app.command(epilog=examples("foldex wallet bump withdrawal-7"))(cli_payments.bump)
 app.add_typer(cli_export.app, name="export")
 app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_signer.app, name="signer")

@@ -153,8 +153,14 @@ class Foldex(Frontend):
         opened.callback(self.custody.stop)
         self.custody.start()
         if settings.kafka:
-            desk = open_desk(settings, self.deployment, opened)
-            self.bus = open_bus(settings, desk, self.deployment, opened)
+            self.bus = open_bus(
+                settings,
+                self.deployment,
+                opened,
+                send=self.engine.execute,
+                log=self.store.log,
+                clock_ms=self.gateway.clock_ms,
+            )
             opened.callback(self.bus.stop)
             self.bus.start()
 

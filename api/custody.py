@@ -25,10 +25,10 @@ from api.security import OPERATOR_SCOPE
 from commands.settle_withdrawal import ApproveWithdrawal
 from domain import errors
 from projections.transfers import WithdrawalView
-from wallet.desk import CustodyStatus, Desk, ReviewView
+from wallet.desk import CustodyStatus, Desk, PaymentView, ReviewView
 from wallet.errors import WalletError
 from wallet.ports import ApprovedWithdrawal
-from wallet.types import DepositKey
+from wallet.types import DepositKey, IntentId
 
 router = APIRouter(prefix="/v1")
 
@@ -72,6 +72,20 @@ _DEPOSIT: Final = {
 }
 
 
+_PAYMENT: Final = {
+    "id": "withdrawal-7",
+    "kind": "withdrawal",
+    "owner": _ADDRESS,
+    "to": _ADDRESS,
+    "asset": "ETH",
+    "amount": "250000000000000000",
+    "status": "signed",
+    "txids": ["0x5c504ed4"],
+    "reason": "",
+    "contract": "",
+}
+
+
 class DepositAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Where an account's coins are to be sent; the same whenever it asks."""
 
@@ -103,6 +117,16 @@ class PauseRequest(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "incident 12"}]})
 
     reason: str = Field(min_length=1, max_length=256)
+
+
+class PaymentRequest(Body):
+    """A payment of ours."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"payment": "withdrawal-7"}]})
+
+    payment: str = Field(
+        min_length=1, max_length=256, description="Its id: `withdrawal-NUMBER` for a withdrawal."
+    )
 
 
 class KeyRequest(Body):
@@ -262,6 +286,47 @@ async def approve(
             approved_by=who.key_id,
         )
         await foldex.gateway.execute(command, who.signature)
+    return reply(found, foldex.gateway.position)
+
+
+@router.post(
+    "/operator/withdrawals/{withdrawal_id}/cancel",
+    summary="Cancel an approved withdrawal",
+    tags=["Operator"],
+)
+@documents(
+    PaymentView,
+    example={**_PAYMENT, "status": "failed", "txids": [], "reason": "CANCELLED: client asked"},
+    refuses=(errors.UnknownWithdrawal, errors.WrongState, CustodyUnavailable, CustodyRefused),
+)
+async def cancel_withdrawal(
+    withdrawal_id: Id, body: PauseRequest, who: Operator, foldex: FoldexDep
+) -> Response:
+    """Take an approved withdrawal back while nothing is signed for it (`ALREADY_SIGNED`).
+
+    Its amount is free again once the payment has `failed`: at once, or when the place that it had
+    in the order of our transactions is used up. One that is not approved yet is rejected instead.
+    """
+    withdrawal = await _withdrawal(foldex, withdrawal_id)
+    if withdrawal.status != "approved":
+        raise errors.WrongState(f"The withdrawal is {withdrawal.status}, not approved")
+    reason = f"{body.reason} (by {who.key_id})"
+    found = await _ask(foldex, lambda desk: desk.cancel(_as_approved(withdrawal), reason))
+    return reply(found, foldex.gateway.position)
+
+
+@router.post(
+    "/operator/custody/payments/bump", summary="Replace a stuck transaction", tags=["Operator"]
+)
+@documents(PaymentView, example=_PAYMENT, refuses=(CustodyUnavailable, CustodyRefused))
+async def bump_payment(body: PaymentRequest, who: Operator, foldex: FoldexDep) -> Response:
+    """Have a transaction that waits too long replaced in its place, at a higher fee.
+
+    Asked again before the replacement is signed it changes nothing. Refused: nothing is signed yet
+    (`NOT_SIGNED`), it has ended (`ALREADY_ENDED`), the policy pays no more (`FEE_ABOVE_CAP`).
+    """
+    payment = IntentId(body.payment)
+    found = await _ask(foldex, lambda desk: desk.bump(payment, who.key_id))
     return reply(found, foldex.gateway.position)
 
 

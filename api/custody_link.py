@@ -5,48 +5,55 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from secrets import token_bytes
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from api.engine_port import EnginePort
 from api.problems import ApiProblem
 from api.signatures import Signature
+from api.withdrawal_log import WithdrawalLog
 from commands.command import Command
 from commands.credit_deposit import CreditDeposit
 from commands.errors import EngineError
+from commands.receipt import Receipt
+from commands.registry import Outcome
+from commands.request_withdrawal import RequestWithdrawal
 from commands.reverse_deposit import ReverseDeposit
-from commands.settle_withdrawal import CompleteWithdrawal, FailWithdrawal
+from commands.settle_withdrawal import CompleteWithdrawal, FailWithdrawal, RejectWithdrawal
 from domain.errors import Rejected
 from domain.events import (
     DepositCredited,
     DepositReversed,
-    WithdrawalApproved,
     WithdrawalCompleted,
-    WithdrawalRequested,
 )
-from eventstore.errors import StoreError
 from eventstore.store import Log
-from wallet.ports import ApprovedWithdrawal, ExchangeRefused, ExchangeUnavailable
+from wallet.ports import (
+    ApprovedWithdrawal,
+    ExchangeRefused,
+    ExchangeUnavailable,
+    KnownWithdrawal,
+)
 from wallet.reconcile import LedgerFacts
 
 ANSWER_S_MAX: Final = 10.0
 
-Send = Callable[[Command], object]
+TEXT_CHARS_MAX: Final = 256
+
+Answer = TypeVar("Answer")
+
+Send = Callable[[Command], Receipt]
 """Has a command done; raises Rejected, or EngineError and ApiProblem: whether it was is unknown."""
 
 
 class ExchangeLink:
-    """`wallet.ports.Exchange`, on the engine and the log. For one thread.
+    """`wallet.ports.Exchange` and `Requests`, on the engine and the log. For one thread.
 
-    Positions are numbers of commits. What a withdrawal is comes from the log as well: requests are
-    remembered until they are approved, beginning with the first commit ever.
+    Positions are numbers of commits. What a withdrawal is comes from the log as well.
     """
 
     def __init__(self, send: Send, log: Log, clock_ms: Callable[[], int]) -> None:
         self._send = send
-        self._log = log
+        self._withdrawals = WithdrawalLog(log)
         self._clock_ms = clock_ms
-        self._read_to = 0
-        self._requested: dict[int, WithdrawalRequested] = {}
 
     def credit(self, *, account: str, asset: str, units: int, deposit_id: str) -> None:
         """Credit a deposit."""
@@ -72,46 +79,64 @@ class ExchangeLink:
 
     def fail(self, *, withdrawal_id: int, reason: str) -> None:
         """Give the held amount back."""
-        printable = "".join(each if each.isprintable() else " " for each in reason)[:256]
         self._do(
-            FailWithdrawal(time_ms=self._clock_ms(), withdrawal_id=withdrawal_id, reason=printable)
+            FailWithdrawal(
+                time_ms=self._clock_ms(), withdrawal_id=withdrawal_id, reason=_one_line(reason)
+            )
         )
 
     def approved(self, after: int) -> tuple[Sequence[ApprovedWithdrawal], int]:
         """Return withdrawals approved in commits after a number."""
-        found: list[ApprovedWithdrawal] = []
-        try:
-            while commits := self._log.read(self._read_to):
-                for commit in commits:
-                    for event in commit.events:
-                        if isinstance(event, WithdrawalRequested):
-                            self._requested[event.withdrawal_id] = event
-                        elif isinstance(event, WithdrawalApproved):
-                            request = self._requested.pop(event.withdrawal_id)
-                            if commit.number > after:
-                                found.append(_approved(request))
-                    self._read_to = commit.number
-        except StoreError as error:
-            raise ExchangeUnavailable(str(error)) from error
-        return found, self._read_to
+        found = [
+            known.withdrawal
+            for number, known in self._withdrawals.follow()
+            if known.status == "approved" and number > after
+        ]
+        return found, self._withdrawals.read_to
 
-    def _do(self, command: Command) -> None:
+    def request(
+        self, *, account: str, asset: str, units: int, address: str, request_id: str
+    ) -> int:
+        """Request a withdrawal."""
+        receipt = self._do(
+            RequestWithdrawal(
+                time_ms=self._clock_ms(),
+                account=account,
+                asset=asset,
+                amount=units,
+                address=address,
+                request_id=request_id,
+            )
+        )
+        return receipt.withdrawal_id
+
+    def reject(self, *, withdrawal_id: int, rejected_by: str, reason: str) -> None:
+        """Reject a requested withdrawal."""
+        self._do(
+            RejectWithdrawal(
+                time_ms=self._clock_ms(),
+                withdrawal_id=withdrawal_id,
+                rejected_by=rejected_by,
+                reason=_one_line(reason),
+            )
+        )
+
+    def find(self, withdrawal_id: int) -> KnownWithdrawal | None:
+        """Return a withdrawal as the log has it."""
+        return self._withdrawals.find(withdrawal_id)
+
+    def _do(self, command: Command) -> Receipt:
         try:
-            self._send(command)
+            return self._send(command)
         except Rejected as refusal:
             raise ExchangeRefused(refusal.code, refusal.detail) from refusal
         except (EngineError, ApiProblem, TimeoutError) as error:
             raise ExchangeUnavailable(f"{type(error).__name__}: {error}") from error
 
 
-def _approved(request: WithdrawalRequested) -> ApprovedWithdrawal:
-    return ApprovedWithdrawal(
-        withdrawal_id=request.withdrawal_id,
-        account=request.account,
-        asset=request.asset,
-        amount=request.amount,
-        address=request.address,
-    )
+def _one_line(text: str) -> str:
+    """Return a text as the exchange takes one."""
+    return "".join(each if each.isprintable() else " " for each in text)[:TEXT_CHARS_MAX]
 
 
 def ledger_facts(log: Log, assets: set[str]) -> LedgerFacts:
@@ -139,11 +164,12 @@ class RemoteEngine:
         self._thread.start()
         self._wait(self._engine.open())
 
-    def send(self, command: Command) -> None:
+    def send(self, command: Command) -> Receipt:
         """Have a command done. Raises: Rejected, EngineError, ApiProblem, TimeoutError."""
         outcome = self._wait(self._submit(command))
         if isinstance(outcome, Rejected):
             raise outcome
+        return outcome
 
     def close(self) -> None:
         """Give the connection up."""
@@ -152,12 +178,12 @@ class RemoteEngine:
         self._thread.join()
         self._loop.close()
 
-    async def _submit(self, command: Command) -> object:
+    async def _submit(self, command: Command) -> Outcome:
         signature = Signature(token_bytes(32), time.time_ns() // 1_000_000)
         result = await self._engine.submit([command], key="", signature=signature)
         if isinstance(result, EngineError | ApiProblem):
             raise result
         return result[0]
 
-    def _wait(self, coroutine: Coroutine[Any, Any, object]) -> object:
+    def _wait(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(ANSWER_S_MAX)

@@ -9,7 +9,7 @@ from typing import Final
 
 from api.bootstrap import system_clock_ms
 from api.custody_link import RemoteEngine
-from api.custody_setup import CustodyRunner, open_bus, open_custody, open_desk
+from api.custody_setup import CustodyRunner, open_bus, open_custody
 from api.deployment import deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.logs import configure_logging
@@ -52,8 +52,14 @@ def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
                  f"{custody.book.chain_record.tip.height}")  # fmt: skip
         bus = None
         if settings.kafka:
-            desk = open_desk(settings, deployment, opened)
-            bus = open_bus(settings, desk, deployment, opened)
+            bus = open_bus(
+                settings,
+                deployment,
+                opened,
+                send=engine.send,
+                log=store.log,
+                clock_ms=system_clock_ms,
+            )
             opened.callback(bus.stop)
             bus.start()
 

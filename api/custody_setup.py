@@ -14,6 +14,7 @@ from api.settings import Settings
 from api.settings_sources import BadSetting
 from eventstore.store import Log
 from wallet.bus import Commands
+from wallet.bus_withdrawals import WithdrawalCommands
 from wallet.config import BadConfig, Config, load
 from wallet.desk import Desk
 from wallet.errors import NodeLagging
@@ -149,13 +150,26 @@ def reconcile_now(settings: Settings, opened: ExitStack) -> Report:
     raise AssertionError("the last look returns or raises")
 
 
-def open_bus(settings: Settings, desk: Desk, deployment: Deployment, opened: ExitStack) -> KafkaBus:
-    """Return what takes custody's commands from Kafka and publishes its transactions."""
+def open_bus(
+    settings: Settings,
+    deployment: Deployment,
+    opened: ExitStack,
+    *,
+    send: Send,
+    log: Log,
+    clock_ms: Callable[[], int],
+) -> KafkaBus:
+    """Return what takes custody's commands from Kafka and publishes its transactions.
+
+    Raises: as `open_custody`.
+    """
+    desk = open_desk(settings, deployment, opened)
+    requests = ExchangeLink(send, log, clock_ms)
     books = opened.enter_context(deployment.open_books())
     chain = ChainId(desk.chain)
     return KafkaBus(
         settings.kafka,
-        Commands(desk, books),
+        Commands(desk, books, WithdrawalCommands(desk, requests).actions),
         Relay(chain, books),
         group=f"foldex-custody-{chain.replace(':', '-')}",
         prefix=settings.kafka_prefix,

@@ -5,8 +5,9 @@ another body DUPLICATE_MISMATCH. Whatever cannot be understood or done becomes a
 topic `errors`; nothing stops the loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -43,14 +44,22 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self.body)
 
 
+Action = Callable[[dict[str, Any], str], Message]
+"""Does what a command of one type asks, under its key; returns the answer. Raises: WalletError."""
+
+
 class Commands:
     """Carries out the commands of one chain. For one thread."""
 
-    def __init__(self, desk: Desk, books: Books) -> None:
+    def __init__(
+        self, desk: Desk, books: Books, more: Mapping[str, Action] = MappingProxyType({})
+    ) -> None:
+        """more: actions besides those of the desk, by the type of the command."""
         self._desk = desk
         self._books = books
         self._book = Book(ChainId(desk.chain), books)
-        self._actions: dict[str, Callable[[dict[str, Any], str], Message]] = {
+        self._actions: dict[str, Action] = {
+            **more,
             "create_account": self._create_account,
             "deploy_contract": self._deploy,
             "transact_contract": self._transact,
@@ -193,8 +202,7 @@ class Commands:
     def _answer(
         self, topic: str, key: str, body: dict[str, Any], command: dict[str, Any]
     ) -> Message:
-        env = envelope(f"answer:{self._desk.chain}:{key}", command.get("_env"))
-        return Message(topic=topic, key=key, body={**body, "chain": self._desk.chain, "_env": env})
+        return answer_of(self._desk.chain, topic, key, body, command)
 
     def _error(self, kind: str, request: Any, error: WalletError, key: str) -> Message:
         shown = request
@@ -211,6 +219,14 @@ class Commands:
             "_env": envelope(f"error:{self._desk.chain}:{key}:{error.code}", given),
         }
         return Message(topic=ERRORS, key=key, body=body)
+
+
+def answer_of(
+    chain: str, topic: str, key: str, body: dict[str, Any], command: dict[str, Any]
+) -> Message:
+    """Return the answer to a command, with what every answer has."""
+    env = envelope(f"answer:{chain}:{key}", command.get("_env"))
+    return Message(topic=topic, key=key, body={**body, "chain": chain, "_env": env})
 
 
 def envelope(name: str, cause: Any) -> dict[str, Any]:

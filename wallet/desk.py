@@ -101,6 +101,11 @@ class Desk:
         """The chain, as CAIP-2 text."""
         return self._custody.chain.id
 
+    @property
+    def hot(self) -> Address:
+        """Where withdrawals are paid from."""
+        return self._custody.keys.hot
+
     def has(self, asset: str) -> bool:
         """Return whether the asset is on the chain."""
         return self._custody.coins.of_asset(asset) is not None
@@ -128,6 +133,22 @@ class Desk:
             payment = self._payment(intent_id)
             self._approve(payment.intent, approval)
             return self._review(payment.intent)
+
+    def payable(self, asset: str, to: str, amount: int) -> int:
+        """Return an amount of base units in ledger units, if it can be paid there.
+
+        Raises: BadRequest: not on the chain, or finer than the ledger; BadAddress, TagRequired.
+        """
+        coin = self._custody.coins.of_asset(asset)
+        units, rest = coin.to_ledger(amount) if coin else (0, 0)
+        if units <= 0 or rest:
+            raise BadRequest(f"{amount} base units of {asset} are not an amount of the ledger's")
+        wanted = ApprovedWithdrawal(
+            withdrawal_id=0, account="", asset=asset, amount=units, address=to
+        )
+        with self._up_to_date():
+            self._custody.withdrawals.intent(wanted)
+        return units
 
     def cancel(self, withdrawal: ApprovedWithdrawal, reason: str) -> PaymentView:
         """Decide that an approved withdrawal is not to be paid, while nothing is signed for it.

@@ -57,6 +57,19 @@ class CallFailed(WalletError):
     code = "CALL_FAILED"
 
 
+class ExchangeSaysNo(WalletError):
+    """The exchange refused; the text begins with its own code, such as `insufficient_funds`."""
+
+    code = "EXCHANGE_REFUSED"
+
+
+class ExchangeAway(WalletError):
+    """The exchange does not answer, or not whether it did what it was asked for."""
+
+    code = "EXCHANGE_UNAVAILABLE"
+    retryable = True
+
+
 class DuplicateMismatch(WalletError):
     """The key of an earlier command came again with other contents."""
 

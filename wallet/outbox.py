@@ -122,6 +122,8 @@ def _payment_body(event: Any, payment: Payment) -> dict[str, Any]:
         body["reason"] = payment.failure
     if payment.withdrawal_id:
         body["withdrawal_id"] = payment.withdrawal_id
+    if status == "failed":
+        body["reason"] = payment.failure
     if isinstance(event, Payment.Ended):
         body["fee"] = str(event.fee)
         if event.contract:

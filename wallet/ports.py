@@ -30,6 +30,32 @@ class ApprovedWithdrawal:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class KnownWithdrawal:
+    """status: requested, approved, rejected, completed or failed, by the exchange's log."""
+
+    status: str
+    withdrawal: ApprovedWithdrawal
+
+
+class Requests(Protocol):
+    """How commands ask the exchange for withdrawals. Every request may be repeated.
+
+    All of them raise ExchangeRefused and ExchangeUnavailable.
+    """
+
+    def request(
+        self, *, account: str, asset: str, units: int, address: str, request_id: str
+    ) -> int:
+        """Hold an amount, in ledger units, for a withdrawal; return its number."""
+
+    def reject(self, *, withdrawal_id: int, rejected_by: str, reason: str) -> None:
+        """Release the hold of one that is not approved."""
+
+    def find(self, withdrawal_id: int) -> KnownWithdrawal | None:
+        """Return a withdrawal, if there is one."""
+
+
 class Exchange(Protocol):
     """Every command may be repeated: the second time changes nothing.
 

@@ -8,6 +8,7 @@ import pytest
 from tests.custody.test_deposits import ONE, step
 from tests.custody.world import WEI, World
 from wallet.bus import ADDRESS_CREATED, ERRORS, TRANSACTION, Commands, Message
+from wallet.bus_withdrawals import WithdrawalCommands
 from wallet.desk import Desk
 from wallet.outbox import Relay
 
@@ -21,7 +22,9 @@ class Bus:
 
     def restart(self) -> None:
         self.world.start()
-        self.commands = Commands(Desk(self.world.custody), self.world.custody.books)
+        desk = Desk(self.world.custody)
+        more = WithdrawalCommands(desk, self.world.exchange).actions
+        self.commands = Commands(desk, self.world.custody.books, more)
         self.relay = Relay(self.world.chain.id, self.world.custody.books)
 
     def ask(self, command: Any, place: str = "command/0/0") -> Message:

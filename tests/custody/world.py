@@ -15,16 +15,28 @@ from commands.open_account import OpenAccount
 from commands.registry import handle
 from commands.request_withdrawal import RequestWithdrawal
 from commands.reverse_deposit import ReverseDeposit
-from commands.settle_withdrawal import ApproveWithdrawal, CompleteWithdrawal, FailWithdrawal
+from commands.settle_withdrawal import (
+    ApproveWithdrawal,
+    CompleteWithdrawal,
+    FailWithdrawal,
+    RejectWithdrawal,
+)
 from domain.errors import Rejected
 from domain.events import Event, WithdrawalApproved, WithdrawalCompleted
 from domain.exchange import Exchange as Ledger
 from domain.invariants import check
+from domain.ledger import Withdrawal
 from tests.custody.fast_chain import COIN, TOKEN, FastChain, Tx, sign
 from wallet.coins import Coin, Coins
 from wallet.errors import NodeUnavailable, NonceConflict, SignerUnavailable, WalletError
 from wallet.policy import Band, ConfirmationRule, Policy
-from wallet.ports import ApprovedWithdrawal, ExchangeRefused, ExchangeUnavailable, Signed
+from wallet.ports import (
+    ApprovedWithdrawal,
+    ExchangeRefused,
+    ExchangeUnavailable,
+    KnownWithdrawal,
+    Signed,
+)
 from wallet.reconcile import LedgerFacts, Report, reconcile
 from wallet.service import Custody
 from wallet.store import Books
@@ -203,15 +215,30 @@ class LedgerLink:
     def fail(self, *, withdrawal_id: int, reason: str) -> None:
         self._send(FailWithdrawal(time_ms=1, withdrawal_id=withdrawal_id, reason=reason))
 
+    def request(
+        self, *, account: str, asset: str, units: int, address: str, request_id: str
+    ) -> int:
+        asked = RequestWithdrawal(
+            time_ms=1, account=account, asset=asset, amount=units, address=address,
+            request_id=request_id,
+        )  # fmt: skip
+        receipt = self._chaos.call(lambda: self.do(asked), ExchangeUnavailable)
+        return int(receipt.withdrawal_id)
+
+    def reject(self, *, withdrawal_id: int, rejected_by: str, reason: str) -> None:
+        self._send(RejectWithdrawal(
+            time_ms=1, withdrawal_id=withdrawal_id, rejected_by=rejected_by, reason=reason
+        ))  # fmt: skip
+
+    def find(self, withdrawal_id: int) -> KnownWithdrawal | None:
+        found = self.ledger.withdrawals.get(withdrawal_id)
+        return None if found is None else KnownWithdrawal(found.status, _payment(found))
+
     def approved(self, after: int) -> tuple[Sequence[ApprovedWithdrawal], int]:
         found = []
         for event in self.events[after:]:
             if isinstance(event, WithdrawalApproved):
-                withdrawal = self.ledger.withdrawals[event.withdrawal_id]
-                found.append(ApprovedWithdrawal(
-                    withdrawal_id=withdrawal.withdrawal_id, account=withdrawal.account,
-                    asset=withdrawal.asset, amount=withdrawal.amount, address=withdrawal.address,
-                ))  # fmt: skip
+                found.append(_payment(self.ledger.withdrawals[event.withdrawal_id]))
         return found, len(self.events)
 
     def facts(self) -> LedgerFacts:
@@ -227,6 +254,13 @@ class LedgerLink:
                 if isinstance(each, WithdrawalCompleted)
             },
         )
+
+
+def _payment(withdrawal: Withdrawal) -> ApprovedWithdrawal:
+    return ApprovedWithdrawal(
+        withdrawal_id=withdrawal.withdrawal_id, account=withdrawal.account,
+        asset=withdrawal.asset, amount=withdrawal.amount, address=withdrawal.address,
+    )  # fmt: skip
 
 
 COINS = (
@@ -329,7 +363,10 @@ class World:
             time_ms=1, account=account, asset=asset, amount=units,
             address=address or f"0xpayee{self.requests}", request_id=f"r{self.requests}",
         ))  # fmt: skip
-        number = int(receipt.withdrawal_id)
+        return self.approve(int(receipt.withdrawal_id))
+
+    def approve(self, number: int) -> int:
+        """Approve a withdrawal; return its number."""
         self.exchange.do(ApproveWithdrawal(time_ms=1, withdrawal_id=number, approved_by="op"))
         return number
 

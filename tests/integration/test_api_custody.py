@@ -120,6 +120,56 @@ def test_what_custody_pays_nobody_settles_by_hand(
     ok(operator.send("POST", f"/v1/operator/withdrawals/{number}/{step_}", body))
 
 
+def approved(served: Served, world: World, ann: Client, operator: Client) -> int:
+    """Return a withdrawal that the exchange approved, and that custody's world knows as well."""
+    world.deposit("ann", 2 * WEI)
+    world.settle(8)
+    number = requested(ann)
+    ok(operator.send("POST", f"/v1/operator/withdrawals/{number}/approve"))
+    ok(operator.send("GET", f"/v1/operator/withdrawals?min_position={served.position}"))
+    assert world.withdraw("ann", WEI // 2 // 10**10, address="0xpayee") == number
+    return number
+
+
+def test_an_approved_withdrawal_is_cancelled_until_it_is_signed(
+    served: Served, world: World, ann: Client, operator: Client
+) -> None:
+    waiting = requested(ann, "0xother")
+    ok(operator.send("GET", f"/v1/operator/withdrawals?min_position={served.position}"))
+    path = f"/v1/operator/withdrawals/{waiting}/cancel"
+    body = {"reason": "the client asked"}
+    assert problem_code(operator.send("POST", path, body)) == "wrong_state"
+    ok(operator.send("POST", f"/v1/operator/withdrawals/{waiting}/approve"))
+    ok(operator.send("GET", f"/v1/operator/withdrawals?min_position={served.position}"))
+    cancelled = ok(operator.send("POST", path, body))
+    assert cancelled["status"] == "failed"
+    assert cancelled["reason"].startswith("CANCELLED: the client asked (by ")
+    assert ok(operator.send("POST", path, body)) == cancelled
+    assert problem_code(ann.send("POST", path, body)) == "wrong_scope"
+    nobody = operator.send("POST", "/v1/operator/withdrawals/99/cancel", body)
+    assert problem_code(nobody) == "unknown_withdrawal"
+
+
+def test_a_signed_payment_is_not_cancelled_but_bumped_once(
+    served: Served, world: World, ann: Client, operator: Client
+) -> None:
+    number = approved(served, world, ann, operator)
+    bump = ("POST", "/v1/operator/custody/payments/bump")
+    payment = {"payment": f"withdrawal-{number}"}
+    unheard = operator.send(*bump, payment)
+    assert "BAD_REQUEST" in unheard.json()["detail"]
+    world.step()
+    cancel = f"/v1/operator/withdrawals/{number}/cancel"
+    refused = operator.send("POST", cancel, {"reason": "too late"})
+    assert problem_code(refused) == "custody_refused"
+    assert refused.json()["detail"].startswith("ALREADY_SIGNED")
+    for _ in range(2):
+        assert len(ok(operator.send(*bump, payment))["txids"]) == 1
+    world.step()
+    assert len(ok(operator.send(*bump, payment))["txids"]) == 2
+    assert problem_code(ann.send(*bump, payment)) == "wrong_scope"
+
+
 def test_operators_see_pause_resume_and_release(world: World, operator: Client) -> None:
     tx = world.deposit("nobody", WEI)
     step(world, 3)
