@@ -311,7 +311,7 @@ async def cancel_withdrawal(
     if withdrawal.status != "approved":
         raise errors.WrongState(f"The withdrawal is {withdrawal.status}, not approved")
     reason = f"{body.reason} (by {who.key_id})"
-    found = await _ask(foldex, lambda desk: desk.cancel(_as_approved(withdrawal), reason))
+    found = await ask_custody(foldex, lambda desk: desk.cancel(_as_approved(withdrawal), reason))
     return reply(found, foldex.gateway.position)
 
 
@@ -326,7 +326,7 @@ async def bump_payment(body: PaymentRequest, who: Operator, foldex: FoldexDep) -
     (`NOT_SIGNED`), it has ended (`ALREADY_ENDED`), the policy pays no more (`FEE_ABOVE_CAP`).
     """
     payment = IntentId(body.payment)
-    found = await _ask(foldex, lambda desk: desk.bump(payment, who.key_id))
+    found = await ask_custody(foldex, lambda desk: desk.bump(payment, who.key_id))
     return reply(found, foldex.gateway.position)
 
 
