@@ -20,12 +20,20 @@ def decide(exchange: Exchange, command: CancelOrder) -> list[Event]:
     Raises: UnknownAccount, BadField; UnknownOrder: closed, foreign or never there;
     MarketHaltedError.
     """
-    account = require_account(exchange, command.account)
-    order = require_order(account, command.order_id, command.client_order_id)
+    order_id = 0 if command.client_order_id else command.order_id
+    try:
+        order = exchange.accounts[command.account].open_orders[order_id]
+    except KeyError:
+        order = _find(exchange, command)
     market = exchange.markets[order.placed.market]
     if market.status == "halted":
         market.require_cancels_taken()
     return [cancelled(order, event_time_ms(exchange, command))]
+
+
+def _find(exchange: Exchange, command: CancelOrder) -> Order:
+    account = require_account(exchange, command.account)
+    return require_order(account, command.order_id, command.client_order_id)
 
 
 def cancelled(order: Order, time_ms: int) -> OrderCancelled:

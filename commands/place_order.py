@@ -1,5 +1,6 @@
 """Place an order: limit or market, good-till-cancelled, immediate-or-cancel or fill-or-kill."""
 
+from itertools import product
 from typing import Final
 
 from commands.command import (
@@ -37,10 +38,11 @@ from domain.units import BUY, SELL, UNITS_MAX, Side
 OPEN_ORDERS_MAX: Final = 20_000
 """Open orders of one account."""
 
-_SIDES: Final = frozenset({BUY, SELL})
-_TYPES: Final = frozenset({"limit", "market"})
-_TIMES_IN_FORCE: Final = frozenset({"gtc", "ioc", "fok"})
 PREVENTIONS: Final = frozenset({"none", "cancel_taker", "cancel_maker", "cancel_both", "decrement"})
+_FORMS: Final = frozenset(
+    product((BUY, SELL), ("limit", "market"), ("gtc", "ioc", "fok"), PREVENTIONS)
+)
+"""What side, type, time in force and self-trade prevention may be."""
 
 
 class PlaceOrder(Command, frozen=True, kw_only=True):
@@ -62,51 +64,53 @@ class PlaceOrder(Command, frozen=True, kw_only=True):
     client_order_id: str = ""
 
 
-def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:
+def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:  # noqa: C901, PLR0912
     """Return `OrderPlaced` and what it causes; nothing when this client order id is open already.
 
     Checked in this order, the first refusal wins: market, account, client order id, market status,
     fields, size, number of open orders, then (after a dry run on the book) post-only,
     fill-or-kill, liquidity, minimum value, funds.
     Raises: a `Rejected` of each of these; nothing was recorded.
+
+    A limit order that waits in the book, the most common of all commands, is made right here: with
+    its checks shared out over four functions, a command took a twentieth longer to decide, apply
+    and encode. What is rare is left to functions, and so is saying what is wrong.
     """
-    market = exchange.markets.get(command.market)
-    account = exchange.accounts.get(command.account)
-    if market is None or account is None or account.account_id == FEES:
+    try:
+        market, account = exchange.markets[command.market], exchange.accounts[command.account]
+    except KeyError:
         market = require_market(exchange, command.market)
         account = require_account(exchange, command.account)
+    if command.account == FEES:
+        require_account(exchange, command.account)
     if command.client_order_id and _is_repeat(account, command):
         return []
     if market.status != "open":
         market.require_orders_taken()
-    _check_fields(command)
+    side, price_ticks, lots = command.side, command.price_ticks, command.quantity_lots
+    form = side, command.type, command.time_in_force, command.self_trade_prevention
+    if form not in _FORMS or command.post_only or command.quote_amount or command.client_order_id:
+        _check_fields(command)
     if command.type == "market":
         _check_market_order(market, command)
         return _take(exchange, market, account, command, hold=0)
-    return _decide_limit(exchange, market, account, command)
-
-
-def _decide_limit(
-    exchange: Exchange, market: Market, account: Account, command: PlaceOrder
-) -> list[Event]:
-    """A limit order. One that waits in the book, the most common of all, is made right here."""
-    lots, price_ticks = command.quantity_lots, command.price_ticks
     if lots <= 0 or price_ticks <= 0:
         raise NotPositive("price and quantity: must be greater than zero")
-    hold, base_amount = require_bookable(market, price_ticks, lots)
+    hold = price_ticks * lots * market.tick_lot_units
+    base_amount = lots * market.lot_units
+    if hold > UNITS_MAX or base_amount > UNITS_MAX or hold < market.min_notional:
+        require_bookable(market, price_ticks, lots)
     if len(account.open_orders) >= OPEN_ORDERS_MAX:
         raise TooManyOrders(f"At most {OPEN_ORDERS_MAX} open orders")
-    if command.side == BUY:
+    if side == BUY:
         asset, meets = market.quote_asset, market.asks.best_key >= -price_ticks
     else:
-        hold, asset = base_amount, market.base_asset
-        meets = market.bids.best_key >= price_ticks
+        hold, asset, meets = base_amount, market.base_asset, market.bids.best_key >= price_ticks
     if meets and command.post_only:
         raise WouldTrade
     if meets or command.time_in_force != "gtc":
         return _take(exchange, market, account, command, hold=hold)
-    balance = account.balances.get(asset)
-    if balance is None or balance.free < hold:
+    if asset not in account.balances or account.balances[asset].free < hold:
         raise InsufficientFunds(f"The free {asset} does not cover the order")
     return [
         OrderPlaced(
@@ -114,7 +118,7 @@ def _decide_limit(
             command.market,
             exchange.next_order_id,
             command.account,
-            command.side,
+            side,
             "limit",
             "gtc",
             price_ticks,
@@ -149,12 +153,8 @@ def _is_repeat(account: Account, command: PlaceOrder) -> bool:
 
 
 def _check_fields(command: PlaceOrder) -> None:
-    if (
-        command.side not in _SIDES
-        or command.time_in_force not in _TIMES_IN_FORCE
-        or command.self_trade_prevention not in PREVENTIONS
-        or command.type not in _TYPES
-    ):
+    form = command.side, command.type, command.time_in_force, command.self_trade_prevention
+    if form not in _FORMS:
         raise BadField("side, type, time_in_force or self_trade_prevention is not one we know")
     if command.client_order_id:
         require_name(command.client_order_id, field="client_order_id")

@@ -84,11 +84,11 @@ class Exchange:
 
     def apply_all(self, events: Sequence[Event]) -> None:
         """Make facts true, in order."""
-        appliers = self._appliers
-        for event in events:
-            appliers[type(event)](event)
         if events:
-            self.time_ms = events[-1].time_ms
+            appliers = self._appliers
+            for event in events:
+                appliers[type(event)](event)
+            self.time_ms = event.time_ms
             self.position += len(events)
 
     def open_orders(self) -> Iterator[Order]:
@@ -130,18 +130,22 @@ class Exchange:
     def open_order(self, event: OrderPlaced, market: Market) -> Order:
         """Register an order as placed in its market and return it; moves no funds, no book."""
         account = self.accounts[event.account]
-        balances = account.balances
-        order_id = event.order_id
-        order = account.open_orders[order_id] = Order(
-            order_id,
+        try:
+            base = account.balances[market.base_asset]
+            quote = account.balances[market.quote_asset]
+        except KeyError:
+            base = account.balance(market.base_asset)
+            quote = account.balance(market.quote_asset)
+        order = account.open_orders[event.order_id] = Order(
+            event.order_id,
             event.account,
             event.side,
             event.price_ticks,
             event.quantity_lots,
             event.hold,
             event,
-            balances.get(market.base_asset) or account.balance(market.base_asset),
-            balances.get(market.quote_asset) or account.balance(market.quote_asset),
+            base,
+            quote,
         )
         if event.client_order_id:
             account.client_orders[event.client_order_id] = order

@@ -17,7 +17,7 @@ DECIDING = [
     if path.name not in ("engine.py", "errors.py")
 ]
 ALLOWED = {
-    "__future__", "collections", "collections.abc", "typing", "re", "hashlib", "msgspec",
+    "__future__", "collections", "collections.abc", "typing", "re", "hashlib", "itertools", "msgspec",
     "sortedcontainers",
 }  # fmt: skip
 
