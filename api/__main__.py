@@ -13,6 +13,7 @@ from api import (
     cli_serve,
     cli_signer,
     cli_store,
+    cli_tokens,
     cli_vault,
     cli_views,
     cli_wallet,
@@ -71,6 +72,11 @@ app.command(epilog=examples("foldex snapshot --data data"))(cli_store.snapshot)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_wallet.app, name="wallet")
+cli_wallet.app.add_typer(cli_tokens.app, name="token")
+cli_wallet.app.command(epilog=examples("foldex wallet rescan 4000 --id before-usdc --wait"))(
+    cli_tokens.rescan
+)
+cli_wallet.app.command(epilog=examples("foldex wallet rescans --json"))(cli_tokens.rescans)
 cli_wallet.app.command(
     epilog=examples('foldex wallet deploy erc20 --id t1 --args \'["T", "T", 6, "1000"]\'')
 )(cli_contracts.deploy)

@@ -15,6 +15,7 @@ from api import (
     audit_events,
     contracts,
     custody,
+    custody_tokens,
     health,
     market_data,
     operator,
@@ -46,6 +47,7 @@ ROUTERS: Final = (
     operator.router,
     custody.router,
     contracts.router,
+    custody_tokens.router,
     audit_events.router,
     health.router,
 )

@@ -162,6 +162,7 @@ async def deposit_address(body: AddressRequest, who: Depositor, foldex: FoldexDe
     def ask(desk: Desk) -> DepositAddress:
         if not desk.has(body.asset):
             raise errors.UnknownAsset(f"{body.asset} cannot be deposited from a chain")
+        desk.tokens.check_enabled(body.asset)
         address = desk.address(who.account)
         return DepositAddress(
             account=who.account, asset=body.asset, chain=desk.chain, address=address
@@ -335,7 +336,7 @@ async def require_settled_by_hand(foldex: Any, withdrawal_id: int) -> None:
     if foldex.desk is None:
         return
     withdrawal = await _withdrawal(foldex, withdrawal_id)
-    if foldex.desk.has(withdrawal.asset):
+    if await ask_custody(foldex, lambda desk: desk.has(withdrawal.asset)):
         raise CustodyRefused(f"Custody pays {withdrawal.asset} and settles what it pays")
 
 

@@ -26,6 +26,9 @@ from domain.events import (
     WithdrawalCompleted,
 )
 from eventstore.store import Log
+from projections.database import ViewsMissing, ViewsUnavailable
+from projections.views import Views
+from wallet.errors import ExchangeUnreadable
 from wallet.ports import (
     ApprovedWithdrawal,
     ExchangeRefused,
@@ -42,6 +45,21 @@ Answer = TypeVar("Answer")
 
 Send = Callable[[Command], Receipt]
 """Has a command done; raises Rejected, or EngineError and ApiProblem: whether it was is unknown."""
+Listed = Callable[[str], int | None]
+"""Returns the decimals of a listed asset. Raises: ExchangeUnreadable."""
+
+
+def listed_in(views: Views) -> Listed:
+    """Return what looks for assets in the views."""
+
+    def decimals(asset: str) -> int | None:
+        try:
+            found = {each.asset: each.decimals for each in views.assets()}
+        except (ViewsMissing, ViewsUnavailable) as error:
+            raise ExchangeUnreadable(str(error)) from error
+        return found.get(asset)
+
+    return decimals
 
 
 class ExchangeLink:
@@ -50,7 +68,8 @@ class ExchangeLink:
     Positions are numbers of commits. What a withdrawal is comes from the log as well.
     """
 
-    def __init__(self, send: Send, log: Log, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, send: Send, log: Log, clock_ms: Callable[[], int], listed: Listed) -> None:
+        self.decimals = listed
         self._send = send
         self._withdrawals = WithdrawalLog(log)
         self._clock_ms = clock_ms

@@ -4,15 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
-from api.custody_link import ExchangeLink, Send, ledger_facts
+from api.custody_link import ExchangeLink, Listed, Send, ledger_facts, listed_in
 from api.deployment import Deployment, deployment_of
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from eventstore.store import Log
+from projections.views import Views
 from wallet.bus import Commands
 from wallet.bus_withdrawals import WithdrawalCommands
 from wallet.config import BadConfig, Config, load
@@ -20,7 +21,7 @@ from wallet.desk import Desk
 from wallet.errors import NodeLagging
 from wallet.kafka_bus import KafkaBus
 from wallet.outbox import Relay
-from wallet.ports import ApprovedWithdrawal, ExchangeUnavailable
+from wallet.ports import ApprovedWithdrawal, Exchange, ExchangeUnavailable
 from wallet.reconcile import Report, reconcile
 from wallet.service import Custody
 from wallet.signer.client import SignerClient
@@ -36,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 class NoExchange:
     """For processes that only read the books and add to them: nothing is sent from here."""
+
+    def __init__(self, listed: Listed) -> None:
+        self.decimals = listed
 
     def credit(self, *, account: str, asset: str, units: int, deposit_id: str) -> None:
         """Never asked for."""
@@ -97,7 +101,7 @@ def open_custody(
     books = opened.enter_context(deployment.open_books())
     signer = SignerClient(socket, index_of=lambda address: _index(custody, address))
     opened.callback(signer.close)
-    exchange = NoExchange() if send is None or log is None else ExchangeLink(send, log, clock_ms)
+    exchange = _exchange(deployment, opened, send, log, clock_ms)
     custody = Custody(
         chain=chain,
         books=books,
@@ -109,6 +113,24 @@ def open_custody(
     )
     custody.open(config.start_height)
     return custody
+
+
+def _exchange(
+    deployment: Deployment,
+    opened: ExitStack,
+    send: Send | None,
+    log: Log | None,
+    clock_ms: Callable[[], int],
+) -> Exchange:
+    listed = _listed(deployment, opened)
+    if send is None or log is None:
+        return NoExchange(listed)
+    return ExchangeLink(send, log, clock_ms, listed)
+
+
+def _listed(deployment: Deployment, opened: ExitStack) -> Listed:
+    kept = opened.enter_context(closing(deployment.open_views()))
+    return listed_in(opened.enter_context(closing(Views(kept))))
 
 
 def open_desk(settings: Settings, deployment: Deployment, opened: ExitStack) -> Desk:
@@ -164,7 +186,7 @@ def open_bus(
     Raises: as `open_custody`.
     """
     desk = open_desk(settings, deployment, opened)
-    requests = ExchangeLink(send, log, clock_ms)
+    requests = ExchangeLink(send, log, clock_ms, _listed(deployment, opened))
     books = opened.enter_context(deployment.open_books())
     chain = ChainId(desk.chain)
     return KafkaBus(

@@ -14,11 +14,14 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate
 
 from wallet.coins import Holding
+from wallet.coverage import Coverage
 from wallet.records.addresses import AddressBook, address_book_id
 from wallet.records.chain_record import ChainRecord, chain_record_id
 from wallet.records.deposit import Deposit, deposit_record_id
 from wallet.records.owner import Owner, owner_record_id
 from wallet.records.payment import Payment, payment_record_id
+from wallet.records.rescan import Rescan
+from wallet.records.token_list import RegisteredToken, TokenList, token_list_id
 from wallet.store import Books
 from wallet.types import Address, BlockHash, BlockRef, ChainId, DepositKey, IntentId, TokenId
 
@@ -72,6 +75,8 @@ class Book:
         self.payment_by_txid: dict[str, UUID] = {}
         self.payment_by_slot: dict[tuple[Address, str], UUID] = {}
         self.owners: dict[Address, UUID] = {}
+        self.open_rescans: dict[UUID, None] = {}
+        self._coverage: dict[str, Coverage] = {}
         self._books = books
 
     def catch_up(self) -> bool:
@@ -129,6 +134,22 @@ class Book:
         """The address book, once there is one."""
         return self.find(AddressBook, address_book_id(self.chain))
 
+    @property
+    def token_list(self) -> TokenList | None:
+        """The list of tokens, once one was registered."""
+        return self.find(TokenList, token_list_id(self.chain))
+
+    @property
+    def tokens(self) -> list[RegisteredToken]:
+        """Every registered token, in the order they were."""
+        found = self.token_list
+        return [] if found is None else list(found.tokens.values())
+
+    def is_covered(self, token: str, height: int) -> bool:
+        """Return whether a block was scanned for a token; for the chain's own coin: empty."""
+        coverage = self._coverage.get(token.lower())
+        return coverage is not None and coverage.has(height)
+
     def holding(self, address: Address, token: TokenId | None) -> int:
         """Return what an address holds by the books, in base units."""
         return self.held.get((address, token), 0)
@@ -156,6 +177,10 @@ class Book:
                 self._assign(event)
             case Owner():
                 self.owners[record.address] = record_id
+            case TokenList():
+                self._watch_token(event)
+            case Rescan():
+                self._take_rescan(record, event)
             case _:
                 pass
 
@@ -194,6 +219,7 @@ class Book:
     def _follow(self, event: Any) -> None:
         if isinstance(event, ChainRecord.Created):
             self.blocks = [KeptBlock(self.chain_record.tip, [])]
+            self._coverage[""] = Coverage(event.height)
         elif isinstance(event, ChainRecord.Connected):
             self._apply(event.settled, 1)
             if not event.blocks or not self._follows(event.blocks[0][2]):
@@ -207,6 +233,27 @@ class Book:
         elif isinstance(event, ChainRecord.Disconnected):
             self._apply(self.blocks.pop().effects, -1)
             self.disconnected += 1
+            for coverage in self._coverage.values():
+                coverage.disconnect(event.height)
+
+    def _watch_token(self, event: Any) -> None:
+        if isinstance(event, TokenList.Watched):
+            self._coverage[event.contract.lower()] = Coverage(event.height)
+
+    def _take_rescan(self, rescan: Rescan, event: Any) -> None:
+        """What was found in a block that may still go, goes with it."""
+        if rescan.status == "running":
+            self.open_rescans[rescan.id] = None
+        else:
+            self.open_rescans.pop(rescan.id, None)
+        if isinstance(event, Rescan.Scanned):
+            kept = {block.ref.hash: block for block in self.blocks}
+            for _, block_hash, effects in event.blocks:
+                if block_hash in kept:
+                    kept[block_hash].effects.extend(effects)
+                self._apply(effects, 1)
+            for coverage in self._coverage.values():
+                coverage.add(event.first, event.height)
 
     def _follows(self, parent: str) -> bool:
         return bool(self.blocks) and self.blocks[-1].ref.hash == parent

@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from wallet import token_commands
 from wallet.book import Book
 from wallet.contract_desk import ContractView
 from wallet.desk import Desk
@@ -69,6 +70,8 @@ class Commands:
             "resume_chain": self._resume,
             "release_quarantined": self._release,
         }
+        for kind, act in token_commands.ACTIONS.items():
+            self._actions[kind] = self._telling(act)
 
     def handle(self, value: bytes, place: str) -> Message | None:
         """Return the answer to a command; None when it is for another chain.
@@ -179,6 +182,12 @@ class Commands:
     def _release(self, command: dict[str, Any], key: str) -> Message:
         self._desk.release(DepositKey(command["key"]), f"command {key}")
         return self._state(key, command, "released")
+
+    def _telling(self, act: token_commands.Action) -> Action:
+        """Return what carries out a command about tokens, and tells what it says."""
+        return lambda command, key: self._answer(
+            TRANSACTION, key, act(self._desk.tokens, command, key), command
+        )
 
     def _contract(self, view: ContractView, key: str, command: dict[str, Any]) -> Message:
         """`intent` is what officers sign: `foldex vault approve` reads it as it is."""

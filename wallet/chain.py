@@ -102,6 +102,12 @@ class Chain(Protocol):
         Raises: NodeLagging: the node does not have this block, or not the state at it.
         """
 
+    def token_decimals(self, token: TokenId) -> int:
+        """Return how many decimals a token says that it has. Only where there are tokens.
+
+        Raises: UnknownContract: nothing is there; TokenMismatch: what is there is no token.
+        """
+
     def estimate_fee(self, policy: FeePolicy) -> FeeQuote:
         """Return what to offer now.
 

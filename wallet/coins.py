@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wallet.errors import BadRequest
+from wallet.policy import Band
 from wallet.types import Address, ChainId, Credit, TokenId
 
 
@@ -18,7 +19,8 @@ class Coin:
 
     decimals: of the base unit. ledger_decimals: of the ledger's. minimum: the least that a deposit
     is credited for, in base units; smaller ones wait until there is enough of them. review: whether
-    each deposit waits for an operator, as is wise for a token that was just added.
+    each deposit waits for an operator, as is wise for a token that was just added. band: what the
+    hot wallet holds; None: it is not swept. enabled: whether it may come and go.
     """
 
     asset: str
@@ -28,6 +30,8 @@ class Coin:
     minimum: int = 1
     credit: Credit = Credit.STRICT
     review: bool = False
+    band: Band | None = None
+    enabled: bool = True
 
     def to_ledger(self, amount: int) -> tuple[int, int]:
         """Return an amount in base units as ledger units, and what is left in base units."""
@@ -61,7 +65,7 @@ class Coins:
 
     def __iter__(self) -> Iterator[Coin]:
         """Yield every coin, in the order they were added."""
-        return iter(self._by_asset.values())
+        return iter(list(self._by_asset.values()))
 
     def add(self, coin: Coin) -> None:
         """Take an asset, or change how it is taken."""

@@ -4,18 +4,24 @@ People write it, in TOML, with amounts as decimal text of the asset. Whatever is
 done: a chain that no file names is refused.
 """
 
+import re
 import tomllib
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, localcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from wallet.coins import Coin, Coins
 from wallet.policy import ANY, Band, ConfirmationRule, Policy
-from wallet.types import Address, ChainId, Credit, FeePolicy, TokenId
+from wallet.types import ChainId, FeePolicy
 
-Text = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,60}(\.[0-9]{1,18})?$")]
+PATTERN: Final = r"^[0-9]{1,60}(\.[0-9]{1,18})?$"
+DIGITS_MAX: Final = 100
+"""More than any amount has, so that nothing is rounded."""
+_AMOUNT: Final = re.compile(PATTERN, re.ASCII)
+
+Text = Annotated[str, msgspec.Meta(pattern=PATTERN)]
 
 
 class BadConfig(ValueError):
@@ -27,15 +33,14 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class AssetConfig(_Strict, frozen=True, kw_only=True):
-    """An asset. token: its contract; missing for the chain's own coin. decimals: on the chain.
+    """The chain's own coin. decimals: on the chain.
 
     minimum: the least that a deposit is credited for. hot_low, hot_target, hot_high: what the hot
     wallet holds. sweep_from: the least that is collected. review: each deposit waits for an
-    operator. measured: the token may keep a fee, so only what arrived is believed.
+    operator.
     """
 
     asset: str
-    token: str = ""
     decimals: int = 18
     ledger_decimals: int = 8
     minimum: Text = "0"
@@ -44,11 +49,13 @@ class AssetConfig(_Strict, frozen=True, kw_only=True):
     hot_high: Text
     sweep_from: Text
     review: bool = False
-    measured: bool = False
 
 
 class ConfirmationConfig(_Strict, frozen=True, kw_only=True):
-    """Deposits from this amount on wait for so many blocks; the first rule that fits holds."""
+    """Deposits from this amount on wait for so many blocks; the first rule that fits holds.
+
+    asset: also of a token; `*` is any. at_least: of the asset, such as 1.5 ether.
+    """
 
     asset: str = ANY
     at_least: Text = "0"
@@ -70,18 +77,20 @@ class Config(_Strict, frozen=True, kw_only=True):
     @property
     def coins(self) -> Coins:
         """The assets. Raises: BadConfig."""
-        return Coins(ChainId(self.chain), map(_coin, self.assets))
+        try:
+            return Coins(ChainId(self.chain), map(_coin, self.assets))
+        except ValueError as error:
+            raise BadConfig(str(error)) from error
 
     @property
     def policy(self) -> Policy:
         """How careful. Raises: BadConfig."""
-        decimals = {each.asset: each.decimals for each in self.assets}
         try:
             return Policy(
                 rules=tuple(
                     ConfirmationRule(
                         asset=rule.asset,
-                        at_least=base_units(rule.at_least, decimals.get(rule.asset, 0)),
+                        at_least=Decimal(rule.at_least),
                         confirmations=rule.blocks,
                     )
                     for rule in self.confirmations
@@ -90,7 +99,6 @@ class Config(_Strict, frozen=True, kw_only=True):
                     price_max=base_units(self.fee_price_max, 0),
                     total_max=base_units(self.fee_max, 0),
                 ),
-                bands={each.asset: _band(each) for each in self.assets},
                 payment_confirmations=self.payment_confirmations,
                 approvals=self.approvals,
             )
@@ -109,21 +117,34 @@ def load(path: Path) -> Config:
 def parse(text: str) -> Config:
     """Return what a text says. Raises: BadConfig."""
     try:
-        config = msgspec.convert(tomllib.loads(text), Config)
+        found = tomllib.loads(text)
+        _refuse_tokens(found)
+        config = msgspec.convert(found, Config)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadConfig(str(error)) from error
-    if len({each.asset for each in config.assets}) != len(config.assets):
-        raise BadConfig("an asset is there twice")
+    if len(config.assets) != 1:
+        raise BadConfig("one of [[assets]] is needed: the chain's own coin")
     _ = config.coins, config.policy
     return config
 
 
+def _refuse_tokens(found: dict[str, Any]) -> None:
+    """Tokens were listed here once. Raises: BadConfig: how they are registered now."""
+    assets = found.get("assets")
+    for asset in assets if isinstance(assets, list) else []:
+        if isinstance(asset, dict) and "token" in asset:
+            raise BadConfig(
+                f"{asset.get('asset')}: tokens are not listed in this file: take it out, and"
+                f" register it with `foldex wallet token add {asset['token']} ...`"
+            )
+
+
 def base_units(text: str, decimals: int) -> int:
     """Return an amount in base units. Raises: BadConfig: finer than the asset is."""
-    try:
+    if _AMOUNT.fullmatch(text) is None:
+        raise BadConfig(f"{text[:40]!r} is no amount")
+    with localcontext(prec=DIGITS_MAX):
         amount = Decimal(text).scaleb(decimals)
-    except InvalidOperation as error:
-        raise BadConfig(f"{text!r} is no amount") from error
     if amount != amount.to_integral_value():
         raise BadConfig(f"{text} has more than {decimals} decimals")
     return int(amount)
@@ -132,12 +153,12 @@ def base_units(text: str, decimals: int) -> int:
 def _coin(given: AssetConfig) -> Coin:
     return Coin(
         asset=given.asset,
-        token=TokenId(Address(given.token)) if given.token else None,
+        token=None,
         decimals=given.decimals,
         ledger_decimals=given.ledger_decimals,
         minimum=max(1, base_units(given.minimum, given.decimals)),
-        credit=Credit.MEASURED if given.measured else Credit.STRICT,
         review=given.review,
+        band=_band(given),
     )
 
 

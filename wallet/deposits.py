@@ -32,9 +32,15 @@ class Deposits:
         if self._book.chain_record.paused:
             return acted
         for deposit in self._book.deposits("confirming"):
-            if self._depth(deposit) >= self._policy.confirmations(deposit.asset, deposit.amount):
+            if self._depth(deposit) >= self.confirmations(deposit):
                 acted = self._decide(deposit) or acted
         return self._tell_all() or acted
+
+    def confirmations(self, deposit: Deposit) -> int:
+        """Return how many blocks a deposit waits for."""
+        coin = self._coins.of_asset(deposit.asset)
+        decimals = coin.decimals if coin else 0
+        return self._policy.confirmations(deposit.asset, deposit.amount, decimals)
 
     def release(self, key: DepositKey, released_by: str) -> None:
         """Let a quarantined deposit be credited. Raises: BadRequest: it is not in quarantine."""
@@ -52,6 +58,8 @@ class Deposits:
         coin = self._coins.of_asset(deposit.asset) if deposit.asset else None
         if coin is None:
             self._quarantine(deposit, "unknown_token")
+        elif not coin.enabled:
+            self._quarantine(deposit, "token_disabled")
         elif coin.review and not deposit.released:
             self._quarantine(deposit, "review")
         else:

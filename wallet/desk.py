@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
 
@@ -19,10 +20,13 @@ from wallet.records.deposit import Deposit
 from wallet.records.payment import Payment
 from wallet.service import Custody
 from wallet.store import RecordChanged
+from wallet.token_desk import TokenDesk
 from wallet.types import Address, DepositKey, Intent, IntentId
 from wallet.withdrawals import withdrawal_intent_id
 
 CONFLICTS_MAX = 20
+
+Answer = TypeVar("Answer")
 
 
 class ReviewView(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +99,7 @@ class Desk:
         self.contracts = ContractDesk(self, contracts, custody.chain.id)
         self._custody = custody
         self._one_at_a_time = threading.Lock()
+        self.tokens = TokenDesk(custody, change=self._change, up_to_date=self._up_to_date)
 
     @property
     def chain(self) -> str:
@@ -108,7 +113,8 @@ class Desk:
 
     def has(self, asset: str) -> bool:
         """Return whether the asset is on the chain."""
-        return self._custody.coins.of_asset(asset) is not None
+        with self._up_to_date():
+            return self._custody.coins.of_asset(asset) is not None
 
     def address(self, account: str) -> Address:
         """Return an account's deposit address."""
@@ -277,10 +283,10 @@ class Desk:
             reason=deposit.reason,
             height=deposit.height,
             confirmations=tip - deposit.height + 1 if there else 0,
-            required=self._custody.policy.confirmations(deposit.asset, deposit.amount),
+            required=self._custody.deposits.confirmations(deposit),
         )
 
-    def _change(self, change: Callable[[], None]) -> None:
+    def _change(self, change: Callable[[], Answer]) -> Answer:
         """Change the books, again when the process that runs custody was faster."""
         for _ in range(CONFLICTS_MAX):
             with self._up_to_date():

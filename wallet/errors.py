@@ -39,6 +39,37 @@ class UnknownToken(WalletError):
     code = "UNKNOWN_TOKEN"
 
 
+class TokenConflict(WalletError):
+    """The contract is another asset already, or the asset another contract."""
+
+    code = "TOKEN_CONFLICT"
+
+
+class TokenMismatch(WalletError):
+    """The contract is no token, or says something else of itself than was said of it."""
+
+    code = "TOKEN_MISMATCH"
+
+
+class TokenDisabled(BadRequest):
+    """The token neither comes nor goes until an operator enables it."""
+
+    code = "TOKEN_DISABLED"
+
+
+class UnknownAsset(WalletError):
+    """The exchange does not list the asset."""
+
+    code = "UNKNOWN_ASSET"
+
+
+class ExchangeUnreadable(WalletError):
+    """What the exchange lists cannot be read now."""
+
+    code = "EXCHANGE_UNAVAILABLE"
+    retryable = True
+
+
 class UnknownContract(WalletError):
     """There is no such contract or artefact."""
 

@@ -13,6 +13,7 @@ from wallet.bus import TRANSACTION, Message, envelope
 from wallet.records.deposit import Deposit
 from wallet.records.outbox import Outbox, outbox_id
 from wallet.records.payment import Payment
+from wallet.records.rescan import Rescan
 from wallet.store import Books
 from wallet.types import ChainId
 
@@ -65,6 +66,8 @@ class Relay:
             body = _deposit_body(event, record)
         elif isinstance(record, Payment):
             body = _payment_body(event, record)
+        elif isinstance(record, Rescan):
+            body = _rescan_body(event, record)
         else:
             return
         if body:
@@ -95,6 +98,26 @@ def _deposit_body(event: Any, deposit: Deposit) -> dict[str, Any]:
         "epoch": deposit.epoch,
         "block": {"height": deposit.height, "hash": deposit.hash},
         "meta": {"account": deposit.account},
+    }
+
+
+def _rescan_body(event: Any, rescan: Rescan) -> dict[str, Any]:
+    """Tell that it ended; how far it is meanwhile can be asked for."""
+    if rescan.status == "running" or not isinstance(event, Rescan.Scanned | Rescan.Failed):
+        return {}
+    return {
+        "txid": "",
+        "value": "0",
+        "to": "",
+        "from": "",
+        "status": "rescanned" if rescan.status == "done" else "rescan_failed",
+        "key": rescan.name,
+        "meta": {
+            "first": rescan.first,
+            "last": rescan.last,
+            "found": rescan.found,
+            "reason": rescan.reason,
+        },
     }
 
 

@@ -20,6 +20,7 @@ from wallet.errors import (
     LimitExceeded,
     NonceConflict,
     PolicyDenied,
+    TokenDisabled,
     WalletError,
     WillFail,
 )
@@ -213,6 +214,7 @@ class Payments:
             return
         slot = Slot.numbered(owner.chain, owner.address, owner.next_slot)
         try:
+            self._check_enabled(payment.intent)
             unsigned = self._build(payment.intent, slot, payment)
         except (FeeAboveCap, InsufficientHotFunds) as error:
             _log.info("%s waits: %s", payment.intent.id, error)
@@ -230,6 +232,12 @@ class Payments:
         self._book.save(owner, slotted)
         self._count_waiting(slotted)
         self._sign(self._book.get(Payment, payment.id))
+
+    def _check_enabled(self, intent: Intent) -> None:
+        tokens = self._book.token_list
+        token = tokens.find(intent.token) if tokens and intent.token else None
+        if token is not None and token.disabled:
+            raise TokenDisabled(f"{token.asset} is disabled: {token.disabled}")
 
     def _owner(self, address: Address) -> Owner:
         """Return the sender's record to decide on; it begins with what the chain says once."""

@@ -1,7 +1,8 @@
 """How careful custody is: confirmations, fees, and how much is kept in the hot wallet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from decimal import Decimal
 
 from wallet.types import FeePolicy, Intent, IntentKind
 
@@ -10,13 +11,13 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationRule:
-    """From this amount on (base units), a deposit of the asset waits for so many blocks.
+    """From this amount on (of the asset: 1.5 ether), a deposit of it waits for so many blocks.
 
     confirmations: 1 is the block it is in.
     """
 
     asset: str = ANY
-    at_least: int = 0
+    at_least: Decimal = Decimal(0)
     confirmations: int
 
 
@@ -54,7 +55,6 @@ class Policy:
 
     rules: Sequence[ConfirmationRule]
     fee: FeePolicy
-    bands: dict[str, Band] = field(default_factory=dict)
     payment_confirmations: int = 12
     reorg_max: int = 256
     replace_after: int = 3
@@ -78,9 +78,9 @@ class Policy:
         approved = (IntentKind.WITHDRAWAL, IntentKind.DEPLOY, IntentKind.CALL)
         return self.approvals if intent.kind in approved else 0
 
-    def confirmations(self, asset: str, amount: int) -> int:
-        """Return how many blocks a deposit waits for."""
+    def confirmations(self, asset: str, amount: int, decimals: int) -> int:
+        """Return how many blocks a deposit waits for. amount: base units, with so many decimals."""
         for rule in self.rules:
-            if rule.asset in (ANY, asset) and amount >= rule.at_least:
+            if rule.asset in (ANY, asset) and amount >= rule.at_least.scaleb(decimals):
                 return rule.confirmations
         raise AssertionError("the last rule matches everything")

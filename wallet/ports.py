@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wallet.types import Address, Intent, TxId, Unsigned
+from wallet.types import Address, ChainId, Intent, IntentKind, TokenId, TxId, Unsigned
 
 
 class ExchangeRefused(Exception):
@@ -59,7 +59,7 @@ class Requests(Protocol):
 class Exchange(Protocol):
     """Every command may be repeated: the second time changes nothing.
 
-    All of them raise ExchangeRefused and ExchangeUnavailable.
+    All of them but `decimals` raise ExchangeRefused and ExchangeUnavailable.
     """
 
     def credit(self, *, account: str, asset: str, units: int, deposit_id: str) -> None:
@@ -73,6 +73,12 @@ class Exchange(Protocol):
 
     def fail(self, *, withdrawal_id: int, reason: str) -> None:
         """Give the held amount back."""
+
+    def decimals(self, asset: str) -> int | None:
+        """Return the decimals of an asset's ledger unit; None when it is not listed.
+
+        Raises: ExchangeUnreadable (an error of `wallet.errors`): ask again.
+        """
 
     def approved(self, after: int) -> tuple[Sequence[ApprovedWithdrawal], int]:
         """Return withdrawals approved after a position of its log, and how far that looked."""
@@ -117,4 +123,10 @@ class Signer(Protocol):
         None for the hot wallet.
         Raises: PolicyDenied, ApprovalRequired, LimitExceeded, NonceConflict: it was not signed
         and will not be; SignerUnavailable, VaultLocked: try again.
+        """
+
+    def allows(self, chain: ChainId, kind: IntentKind, token: TokenId | None) -> bool:
+        """Return whether its policy has a rule for such payments; without one it denies them all.
+
+        Raises: SignerUnavailable.
         """

@@ -12,12 +12,12 @@ from typing import Any
 from wallet.book import Book
 from wallet.chain import Chain
 from wallet.coins import Coins
+from wallet.effects import effect_of_transfer, effects_of_spend
 from wallet.errors import DeepReorg, WrongChain
 from wallet.policy import Policy
 from wallet.records.chain_record import ChainRecord, chain_record_id
 from wallet.records.deposit import Deposit
-from wallet.records.payment import Payment
-from wallet.types import BlockRef, BlockScan, Mined, TransferSeen, WatchSet
+from wallet.types import BlockRef, BlockScan, Token, TransferSeen, WatchSet
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Stretch:
 
 
 class Scanner:
-    """One chain's. `watch` is what it looks for: it grows with every address that is assigned."""
+    """One chain's. `watch` is what it looks for: it grows with every address and every token."""
 
     def __init__(
         self, *, chain: Chain, book: Book, coins: Coins, policy: Policy, watch: WatchSet
@@ -72,6 +72,7 @@ class Scanner:
         target = self._chain.tip()
         self._book.catch_up()
         self._watch_new_addresses()
+        self._watch_tokens()
         moved = self._walk_back(target)
         limit = self._book.chain_record.tip.height + self._policy.blocks_per_step
         while (height := self._book.chain_record.tip.height) < min(target.height, limit):
@@ -94,6 +95,19 @@ class Scanner:
         for address in addresses[self._watched_to :]:
             self._watch.add(address)
         self._watched_to = len(addresses)
+
+    def _watch_tokens(self) -> None:
+        """Look for each token, and record from which block on that is so."""
+        new = [token for token in self._book.tokens if token.watched_after is None]
+        found = self._book.token_list
+        if new and found is not None:
+            changed = self._book.copy(found)
+            for token in new:
+                changed.watch(token.contract, self._book.chain_record.tip.height)
+            self._book.save(changed)
+        for token in self._book.tokens:
+            if token.watched_after is not None:
+                self._watch.add_token(Token(id=token.contract, credit=token.coin.credit))
 
     def _walk_back(self, target: BlockRef) -> bool:
         """Disconnect blocks until the tip is on the chain. A node that lags proves nothing."""
@@ -152,11 +166,10 @@ class Scanner:
         ref = scan.ref
         effects: list[list[Any]] = []
         for transfer in scan.transfers:
-            effects.append([transfer.address, transfer.token or "", transfer.amount])
+            effects.append(effect_of_transfer(transfer))
             self._take_transfer(transfer, ref, stretch)
         for spend in scan.spends:
-            effects.append([spend.slot.owner, "", -(spend.amount + spend.fee)])
-            effects += self._token_effects(spend.txid)
+            effects += effects_of_spend(self._chain, self._book, spend)
         stretch.blocks.append([ref.height, ref.hash, ref.parent, effects])
 
     def _take_transfer(self, transfer: TransferSeen, ref: BlockRef, stretch: _Stretch) -> None:
@@ -172,14 +185,3 @@ class Scanner:
             deposit = self._book.copy(known)
             deposit.mined_again(ref)
             stretch.deposits[transfer.key] = deposit
-
-    def _token_effects(self, txid: str) -> list[list[Any]]:
-        """Return what a payment of a token took from its sender: the chain's own coin is seen."""
-        payment_id = self._book.payment_by_txid.get(txid)
-        payment = self._book.find(Payment, payment_id) if payment_id else None
-        if payment is None or payment.intent.token is None or payment.is_release(txid):
-            return []
-        outcome = self._chain.outcome([each for each in payment.attempts if each.txid == txid])
-        if not isinstance(outcome, Mined) or not outcome.moved:
-            return []
-        return [[payment.owner, payment.intent.token, -outcome.moved]]

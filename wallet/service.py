@@ -1,7 +1,10 @@
-"""One chain's custody: follow, settle, pay, sweep, in this order, again and again."""
+"""One chain's custody: follow, settle, pay, sweep, look again, in this order, again and again."""
 
 import logging
 from threading import Event
+from typing import Any
+
+from eventsourcing.domain import Aggregate
 
 from wallet.addresses import Addresses
 from wallet.book import Book
@@ -13,10 +16,13 @@ from wallet.payments import Payments
 from wallet.policy import Policy
 from wallet.ports import Exchange, ExchangeUnavailable, Keys, Signer
 from wallet.records.review import Review, review_id
+from wallet.records.token_list import TokenList
+from wallet.rescans import Rescans
 from wallet.scanner import Progress, Scanner
 from wallet.store import Books, RecordChanged
 from wallet.sweeper import Sweeper
-from wallet.types import Intent, Token, WatchSet
+from wallet.tokens import Tokens
+from wallet.types import Intent, WatchSet
 from wallet.withdrawals import Withdrawals
 
 RETRY_S = 1.0
@@ -49,7 +55,10 @@ class Custody:
         self.coins = coins
         self.policy = policy
         self.keys = keys
-        self.book = book = Book(chain.id, books, keep_blocks=policy.reorg_max)
+        self.signer = signer
+        self.book = book = Book(
+            chain.id, books, keep_blocks=policy.reorg_max, observe=self._observe
+        )
         self.watch = WatchSet([keys.hot, keys.gas, keys.cold])
         self.addresses = Addresses(chain=chain.id, book=book, keys=keys)
         self.scanner = Scanner(chain=chain, book=book, coins=coins, policy=policy, watch=self.watch)
@@ -60,7 +69,11 @@ class Custody:
         self.payments = Payments(
             chain=chain, book=book, policy=policy, signer=signer, approvals=self.approvals
         )
-        self.sweeper = Sweeper(chain=chain, book=book, coins=coins, policy=policy, keys=keys)
+        self.sweeper = Sweeper(
+            chain=chain, book=book, coins=coins, policy=policy, keys=keys, signer=signer
+        )
+        self.tokens = Tokens(chain=chain, book=book, coins=coins, exchange=exchange)
+        self.rescans = Rescans(chain=chain, book=book, coins=coins, policy=policy, watch=self.watch)
 
     def open(self, start_height: int | None = None) -> None:
         """Read the books and check that they fit the chain and the keys.
@@ -68,9 +81,6 @@ class Custody:
         start_height: of the last block that is not looked at when the books are new; None: the tip.
         Raises: WrongChain, NodeUnavailable.
         """
-        for coin in self.coins:
-            if coin.token is not None:
-                self.watch.add_token(Token(id=coin.token, credit=coin.credit))
         try:
             self._open(start_height)
         except RecordChanged:
@@ -97,7 +107,7 @@ class Custody:
             acted = self.payments.advance() or acted
             acted = self.withdrawals.tell() or acted
             acted = self.sweeper.plan() or acted
-        return acted
+        return self.rescans.step() or acted
 
     def run(self, stop: Event) -> None:
         """Step until told to stop. What may pass is tried again; what may not, ends it.
@@ -113,6 +123,12 @@ class Custody:
                     self._survive(error)
                     stop.wait(RETRY_S)
                     look = True
+
+    def _observe(self, position: int, event: Any, record: Aggregate) -> None:
+        """Take each token as the books say, whichever process registered or changed it."""
+        if isinstance(record, TokenList):
+            for token in record.tokens.values():
+                self.coins.add(token.coin)
 
     def _log_progress(self, height: int, tip: int) -> None:
         """Say how far catching up has come, now and then while there is much to do."""

@@ -4,12 +4,14 @@ What is swept is credited already, and every sweep is a payment like any other. 
 gets gas first; its sweep is planned when the gas is on chain, not when a clock says so.
 """
 
+import logging
+
 from wallet.book import Book
 from wallet.chain import Chain
 from wallet.coins import Coin, Coins
 from wallet.errors import FeeAboveCap
 from wallet.policy import Band, Policy
-from wallet.ports import Keys
+from wallet.ports import Keys, Signer
 from wallet.records.deposit import Deposit
 from wallet.records.payment import Payment
 from wallet.types import Address, Intent, IntentId, IntentKind
@@ -18,17 +20,29 @@ FEE_ROOM = 2
 """How many times the fee of today a sweep leaves behind, as it may be more when it is signed."""
 
 
+_log = logging.getLogger(__name__)
+
+
 class Sweeper:
     """One chain's."""
 
     def __init__(
-        self, *, chain: Chain, book: Book, coins: Coins, policy: Policy, keys: Keys
+        self,
+        *,
+        chain: Chain,
+        book: Book,
+        coins: Coins,
+        policy: Policy,
+        keys: Keys,
+        signer: Signer,
     ) -> None:
         self._chain = chain
         self._book = book
         self._coins = coins
         self._policy = policy
         self._keys = keys
+        self._signer = signer
+        self._said: set[str] = set()
 
     def plan(self) -> bool:
         """Plan the sweeps that are due, and ask for refills; return whether anything was."""
@@ -37,8 +51,8 @@ class Sweeper:
         before = self._book.position
         busy = self._busy()
         for coin in self._coins:
-            band = self._policy.bands.get(coin.asset)
-            if band is None:
+            band = coin.band
+            if band is None or not coin.enabled or not self._may_sweep(coin):
                 continue
             for address in self._sweepable(coin, band):
                 if address not in busy:
@@ -46,6 +60,17 @@ class Sweeper:
                     self._sweep(coin, band, address)
             self._keep_in_band(coin, band, busy)
         return self._book.position > before
+
+    def _may_sweep(self, coin: Coin) -> bool:
+        """Return whether the signer would sign it: a denied sweep costs gas, and would be again."""
+        if coin.token is None:
+            return True
+        if not self._signer.allows(self._chain.id, IntentKind.SWEEP, coin.token):
+            if coin.asset not in self._said:
+                self._said.add(coin.asset)
+                _log.warning("the signer's policy has no rule for sweeps of %s", coin.token)
+            return False
+        return True
 
     def _busy(self) -> set[Address]:
         """Return senders with open payments, and addresses that gas is on its way to."""

@@ -6,7 +6,7 @@ from typing import Final
 from wallet.book import Book
 from wallet.chain import Chain
 from wallet.coins import Coins
-from wallet.errors import BadAddress, BadRequest, TagRequired
+from wallet.errors import BadAddress, BadRequest, TagRequired, TokenDisabled
 from wallet.ports import ApprovedWithdrawal, Exchange, ExchangeRefused, Keys
 from wallet.records.payment import Payment
 from wallet.types import Address, Intent, IntentId, IntentKind
@@ -63,6 +63,8 @@ class Withdrawals:
         coin = self._coins.of_asset(withdrawal.asset)
         if coin is None:
             raise BadRequest(f"{withdrawal.asset} is not on {self._chain.id}")
+        if not coin.enabled:
+            raise TokenDisabled(f"{withdrawal.asset} is disabled on {self._chain.id}")
         to = self._chain.validate_address(withdrawal.address)
         if to in self._book.account_of or to in (self._keys.hot, self._keys.gas, self._keys.cold):
             raise BadAddress("the address is the exchange's own")

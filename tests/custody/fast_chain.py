@@ -18,6 +18,7 @@ from wallet.errors import (
     FeeAboveCap,
     InsufficientHotFunds,
     NodeLagging,
+    UnknownContract,
 )
 from wallet.types import (
     Address,
@@ -133,6 +134,7 @@ class FastChain:
         self.pool: dict[TxId, Tx] = {}
         self.price = 2
         self.made = 0
+        self.tokens = {TOKEN: 6}
         self.fails_for: set[str] = set()
         """Payees that the token refuses to pay, but only once it is in a block."""
 
@@ -214,7 +216,8 @@ class FastChain:
         for tx, moved in zip(block.txs, block.moved, strict=True):
             sender, payee = watch.find(tx.sender), watch.find(tx.to)
             token = TokenId(tx.token) if tx.token else None
-            if payee and moved and tx.amount:
+            is_taken = token is None or watch.find_token(token) is not None
+            if payee and moved and tx.amount and is_taken:
                 locator = "log-0" if token else "native"
                 transfers.append(TransferSeen(
                     key=deposit_key(self.id, tx.txid, locator), txid=tx.txid, locator=locator,
@@ -250,6 +253,11 @@ class FastChain:
         if block is None:
             raise NodeLagging("no such block")
         return {address: block.state.balance(address, token or "") for address in addresses}
+
+    def token_decimals(self, token: TokenId) -> int:
+        if token not in self.tokens:
+            raise UnknownContract(token)
+        return self.tokens[token]
 
     def estimate_fee(self, policy: FeePolicy) -> FeeQuote:
         return FeeQuote(price=self.price, tip=1, policy=policy)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.custody.test_deposits import ONE, step
-from tests.custody.world import WEI, World
+from tests.custody.world import TOKEN, WEI, World
 from wallet.bus import ADDRESS_CREATED, ERRORS, TRANSACTION, Commands, Message
 from wallet.bus_withdrawals import WithdrawalCommands
 from wallet.desk import Desk
@@ -152,3 +152,97 @@ def test_a_reversal_is_told(bus: Bus) -> None:
     told = [message.body for message in bus.relay.take()]
     deposit = [body["status"] for body in told if body["direction"] == "in"]
     assert deposit == ["confirming", "credited", "reversed"]
+
+
+def test_a_token_is_registered_stopped_and_let_go_on_by_command(bus: Bus) -> None:
+    bus.world = World(tokens=())
+    bus.restart()
+    command = {
+        "type": "add_token", "contract": TOKEN, "asset": "TOK", "decimals": 6, "minimum": "0.5",
+        "sweep_from": "1", "review": False, "idempotency_key": "t1",
+    }  # fmt: skip
+    first = bus.ask(command)
+    assert (first.topic, first.body["status"], first.body["asset"]) == (
+        TRANSACTION,
+        "registered",
+        "TOK",
+    )
+    assert {"txid": "", "value": "0", "to": "", "from": ""}.items() <= first.body.items()
+    assert (first.body["token"]["minimum"], first.body["token"]["allowed"]) == (
+        "0.500000",
+        ["withdrawal", "sweep"],
+    )
+    before = bus.world.custody.book.position
+    assert bus.ask(command) == first
+    assert bus.world.custody.book.position == before
+    stopped = bus.ask({"type": "disable_token", "contract": TOKEN, "reason": "a drill"}, "c/0/1")
+    assert (stopped.body["status"], stopped.body["token"]["disabled"]) == ("disabled", "a drill")
+    again = bus.ask({"type": "enable_token", "contract": TOKEN}, "c/0/2")
+    assert (again.body["status"], again.body["token"]["disabled"]) == ("enabled", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"contract": 7}, "BAD_REQUEST"),
+        ({"contract": None}, "BAD_REQUEST"),
+        ({"decimals": "6"}, "BAD_REQUEST"),
+        ({"decimals": True}, "BAD_REQUEST"),
+        ({"decimals": 6.5}, "BAD_REQUEST"),
+        ({"minimum": 1}, "BAD_REQUEST"),
+        ({"minimum": "-1"}, "BAD_REQUEST"),
+        ({"mimimum": "1"}, "BAD_REQUEST"),
+        ({"contract": "nonsense"}, "BAD_ADDRESS"),
+        ({"contract": "0xnothing"}, "UNKNOWN_CONTRACT"),
+        ({"decimals": 18}, "TOKEN_MISMATCH"),
+        ({"asset": "XYZ"}, "UNKNOWN_ASSET"),
+        ({"asset": "ETH"}, "TOKEN_CONFLICT"),
+        ({"type": "disable_token", "reason": "x"}, "UNKNOWN_TOKEN"),
+        ({"type": "disable_token"}, "BAD_REQUEST"),
+        ({"type": "enable_token", "contract": []}, "BAD_REQUEST"),
+        ({"type": "rescan"}, "BAD_REQUEST"),
+    ],
+)
+def test_a_command_about_a_token_that_cannot_be_done_is_an_error_and_nothing_stops(
+    bus: Bus, changes: dict[str, Any], code: str
+) -> None:
+    bus.world = World(tokens=())
+    bus.restart()
+    command = {"type": "add_token", "contract": TOKEN, "asset": "TOK", "decimals": 6}
+    answer = bus.ask(command | changes)
+    assert (answer.topic, answer.body["error_code"]) == (ERRORS, code)
+    assert bus.world.custody.book.tokens == []
+    assert bus.ask(command, "c/0/1").body["status"] == "registered"
+
+
+def test_blocks_are_looked_at_again_by_command_and_the_end_is_told(bus: Bus) -> None:
+    bus.world = World(tokens=())
+    bus.restart()
+    tx = bus.world.deposit("ann", 500, TOKEN)
+    step(bus.world, 3)
+    bus.ask({"type": "add_token", "contract": TOKEN, "asset": "TOK", "decimals": 6,
+             "review": False})  # fmt: skip
+    command = {"type": "rescan", "first": 0, "idempotency_key": "find"}
+    answer = bus.ask(command)
+    assert (answer.body["status"], answer.body["key"]) == ("rescanning", "find")
+    step(bus.world, 3)
+    assert bus.ask(command) == answer
+    step(bus.world, 1)
+    told = [message.body for message in bus.relay.take()]
+    [ended] = [body for body in told if body["status"] == "rescanned"]
+    assert (ended["key"], ended["meta"]["found"]) == ("find", 1)
+    assert [body["status"] for body in told if body["txid"] == tx.txid] == [
+        "confirming",
+        "credited",
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"first": "0"}, {"first": -1}, {"first": 3, "last": 2}, {"first": 0, "last": 10**9},
+     {"first": 0, "from": 1}, {"first": 1.5}],
+)  # fmt: skip
+def test_a_rescan_that_makes_no_sense_is_an_error(bus: Bus, fields: dict[str, Any]) -> None:
+    step(bus.world)
+    answer = bus.ask({"type": "rescan"} | fields)
+    assert (answer.topic, answer.body["error_code"]) == (ERRORS, "BAD_REQUEST")

@@ -24,22 +24,25 @@ hot_target = "50"
 hot_high = "100"
 sweep_from = "0.05"
 
-[[assets]]
-asset = "USDC"
-token = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
-decimals = 6
-hot_target = "1000"
-hot_high = "2000"
-sweep_from = "20"
-review = true
-
 [[confirmations]]
 asset = "ETH"
 at_least = "100"
 blocks = 64
 
 [[confirmations]]
+asset = "USDC"
+at_least = "1000.5"
+blocks = 32
+
+[[confirmations]]
 blocks = 12
+"""
+
+SECOND = """[[assets]]
+asset = "X"
+hot_target = "1"
+hot_high = "1"
+sweep_from = "1"
 """
 
 
@@ -55,17 +58,27 @@ def huge_payment() -> Payment:
     return Payment.plan(intent, Address("0xhot"), asset="ETH")
 
 
-def test_a_file_says_which_assets_there_are_and_how_careful_custody_is() -> None:
+def test_a_file_says_what_the_coin_is_and_how_careful_custody_is() -> None:
     config = parse(TEXT)
-    usdc = config.coins.of_asset("USDC")
-    assert usdc is not None
-    assert (usdc.decimals, usdc.review) == (6, True)
+    ether = config.coins.of_asset("ETH")
+    assert ether is not None
+    assert (ether.decimals, ether.token, ether.review) == (18, None, False)
+    assert ether.band is not None
+    assert ether.band.high == 100 * 10**18
     policy = config.policy
-    assert policy.confirmations("ETH", 100 * 10**18) == 64
-    assert policy.confirmations("ETH", 100 * 10**18 - 1) == 12
-    assert policy.confirmations("USDC", 10**30) == 12
-    assert policy.bands["USDC"].high == 2_000 * 10**6
+    assert policy.confirmations("ETH", 100 * 10**18, 18) == 64
+    assert policy.confirmations("ETH", 100 * 10**18 - 1, 18) == 12
+    assert policy.confirmations("USDC", 1_000_500_000, 6) == 32
+    assert policy.confirmations("USDC", 1_000_499_999, 6) == 12
+    assert policy.confirmations("DAI", 10**30, 18) == 12
     assert policy.approvals == 1
+
+
+def test_a_file_that_lists_a_token_says_how_tokens_are_registered_now() -> None:
+    token = 'token = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"'
+    listed = TEXT.replace('asset = "ETH"', f'asset = "USDC"\n{token}', 1)
+    with pytest.raises(BadConfig, match="foldex wallet token add 0xA0b8"):
+        parse(listed)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +89,7 @@ def test_a_file_says_which_assets_there_are_and_how_careful_custody_is() -> None
         ('"0.001"', "0.001"),
         ('"0.001"', '"-1"'),
         ('hot_low = "10"', 'hot_low = "60"'),
-        ('asset = "USDC"', 'asset = "ETH"'),
+        ("[[confirmations]]", f"{SECOND}\n[[confirmations]]"),
         ("blocks = 12", "blocks = 0"),
         ("[[confirmations]]\nblocks = 12", ""),
         ("chain = ", "chain = ["),
@@ -90,8 +103,10 @@ def test_a_file_with_a_mistake_is_refused(before: str, after: str) -> None:
 
 def test_an_amount_finer_than_the_asset_is_no_amount() -> None:
     assert base_units("1.5", 6) == 1_500_000
-    with pytest.raises(BadConfig):
-        base_units("1.0000001", 6)
+    assert base_units("123456789012345678901234567890.123456789012345678", 18) % 1_000 == 678
+    for text in ("1.0000001", "1e3", "-1", "NaN", "", "٣"):
+        with pytest.raises(BadConfig):
+            base_units(text, 6)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.custody.world import ACCOUNTS, COIN, RICH, TOKEN, UNIT, WEI, World, status
+from tests.custody.world import ACCOUNTS, COIN, RICH, TOK, TOKEN, UNIT, WEI, World, status
 from wallet.desk import Desk
 from wallet.errors import AlreadyEnded, AlreadySigned
 from wallet.ports import ExchangeRefused
@@ -31,6 +31,7 @@ class Counts:
     too_late: int = 0
     crashes: int = 0
     lost: int = 0
+    rescans: int = 0
 
     def add(self, other: "Counts") -> None:
         for name, count in vars(other).items():
@@ -90,6 +91,30 @@ def cancel(world: World, counts: Counts) -> None:
         counts.too_late += 1
 
 
+def ask_tokens(world: World, counts: Counts) -> None:
+    """Register the token some time; afterwards have any blocks looked at again."""
+    if not world.custody.book.tokens:
+        world.custody.tokens.register(TOK, "op")
+        return
+    counts.rescans += 1
+    tip = world.custody.book.chain_record.tip.height
+    first = world.random.randint(0, tip)
+    last = world.random.randint(first, tip)
+    world.custody.rescans.request(f"r{counts.rescans}", first, last, "op")
+
+
+def find_the_rest(world: World) -> None:
+    """Look for what was sent before the token was registered.
+
+    The pool is emptied: behind a payment of others that was lost, their later ones wait for ever.
+    """
+    world.chain.wipe_pool()
+    if not world.custody.book.tokens:
+        world.custody.tokens.register(TOK, "op")
+    world.settle(1)
+    world.custody.rescans.request("the rest", 0, None, "op")
+
+
 def check_the_end(world: World) -> None:
     """Every withdrawal is paid or refunded, never both; every deposit that is left is credited."""
     ledger = world.exchange.ledger
@@ -116,7 +141,7 @@ def check_the_end(world: World) -> None:
 
 def run(seed: int, rounds: int = ROUNDS) -> Counts:
     """Play some rounds drawn from a seed, then let everything come to rest and compare."""
-    world = World(seed)
+    world = World(seed, tokens=())
     counts = Counts()
     world.settle(REORGANISATION_MAX + 1)
     world.chaos.meanwhile_chance = 0.01
@@ -124,6 +149,9 @@ def run(seed: int, rounds: int = ROUNDS) -> Counts:
     try:
         for _ in range(rounds):
             play(world, counts)
+            if world.random.random() < 0.04:
+                ask_tokens(world, counts)
+        find_the_rest(world)
         for _ in range(3):
             world.chain.send(RICH, world.keys.hot, 500 * WEI)
             world.chain.send(RICH, world.keys.hot, 10**9, TOKEN)
@@ -150,6 +178,7 @@ def test_books_equal_the_chain_and_each_withdrawal_is_paid_once() -> None:
     assert total.lost >= 50
     assert total.cancelled >= 20
     assert total.too_late >= 10
+    assert total.rescans >= 20
 
 
 @pytest.mark.soak

@@ -6,8 +6,9 @@ import pytest
 
 from tests.custody.fast_chain import Tx
 from tests.custody.test_deposits import ONE, step
-from tests.custody.world import COIN, POLICY, RICH, TOKEN, WEI, Crash, World, status
+from tests.custody.world import COIN, COINS, POLICY, RICH, TOKEN, WEI, Crash, World, status
 from wallet.errors import ApprovalRequired, KeyUsedElsewhere, LimitExceeded
+from wallet.policy import Band
 from wallet.records.payment import Payment, payment_record_id
 from wallet.types import IntentId, IntentKind
 from wallet.withdrawals import withdrawal_intent_id
@@ -193,7 +194,8 @@ def test_too_little_in_hot_waits_for_a_refill(world: World) -> None:
 def test_deposits_are_swept_to_hot_and_what_is_too_much_to_cold(world: World) -> None:
     world.deposit("bob", 800 * WEI)
     world.settle(16)
-    book, band = world.custody.book, POLICY.bands[COIN]
+    book, band = world.custody.book, COINS[0].band
+    assert band is not None
     assert book.holding(world.keys.cold, None) > 0
     assert book.holding(world.keys.hot, None) <= band.high
     assert world.reconcile().differences == []
@@ -212,8 +214,9 @@ def test_a_token_is_swept_after_gas_came_and_the_gas_is_no_deposit(world: World)
 
 
 def test_a_hot_wallet_below_its_band_asks_for_a_refill_until_it_came() -> None:
-    world = World(policy=replace(POLICY, bands={COIN: replace(POLICY.bands[COIN], low=1_600 * WEI,
-                                                              target=1_700 * WEI)}))  # fmt: skip
+    low, target = 1_600 * WEI, 1_700 * WEI
+    band = Band(low=low, target=target, high=2_000 * WEI, sweep_from=WEI)
+    world = World(coins=[replace(COINS[0], band=band)])
     world.settle(2)
     assert world.custody.book.chain_record.refills[COIN] == 200 * WEI
     world.chain.send(RICH, world.keys.hot, 300 * WEI)

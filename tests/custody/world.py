@@ -1,6 +1,7 @@
 """Custody, a chain, a signer and the real exchange in one place, with crashes at every step."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -40,7 +41,17 @@ from wallet.ports import (
 from wallet.reconcile import LedgerFacts, Report, reconcile
 from wallet.service import Custody
 from wallet.store import Books
-from wallet.types import Address, FeePolicy, Intent, IntentKind, TxId, Unsigned
+from wallet.tokens import TokenRequest
+from wallet.types import (
+    Address,
+    ChainId,
+    FeePolicy,
+    Intent,
+    IntentKind,
+    TokenId,
+    TxId,
+    Unsigned,
+)
 
 RICH = "0xrich"
 ACCOUNTS = ("ann", "bob", "cid")
@@ -146,6 +157,7 @@ class JournalSigner:
         self.last: dict[str, Tx] = {}
         self.denies: set[str] = set()
         self.denial: type[WalletError] = NonceConflict
+        self.unlisted: set[tuple[IntentKind, TokenId | None]] = set()
 
     def sign(
         self, intent: Intent, unsigned: Unsigned, approvals: Sequence[str], index: int | None
@@ -165,6 +177,9 @@ class JournalSigner:
             raise NonceConflict("a replacement offers a higher price")
         self.last[slot] = tx
         return Signed(txid=tx.txid, raw=tx.raw)
+
+    def allows(self, chain: ChainId, kind: IntentKind, token: TokenId | None) -> bool:
+        return (kind, token) not in self.unlisted
 
 
 class FixedKeys:
@@ -234,6 +249,10 @@ class LedgerLink:
         found = self.ledger.withdrawals.get(withdrawal_id)
         return None if found is None else KnownWithdrawal(found.status, _payment(found))
 
+    def decimals(self, asset: str) -> int | None:
+        listed = self.ledger.assets.get(asset)
+        return None if listed is None else listed.decimals
+
     def approved(self, after: int) -> tuple[Sequence[ApprovedWithdrawal], int]:
         found = []
         for event in self.events[after:]:
@@ -264,19 +283,21 @@ def _payment(withdrawal: Withdrawal) -> ApprovedWithdrawal:
 
 
 COINS = (
-    Coin(asset=COIN, token=None, decimals=18, ledger_decimals=8, minimum=WEI // 100),
-    Coin(asset="TOK", token=TOKEN, decimals=6, ledger_decimals=8, minimum=100),
-)
+    Coin(
+        asset=COIN, token=None, decimals=18, ledger_decimals=8, minimum=WEI // 100,
+        band=Band(low=100 * WEI, target=1_000 * WEI, high=2_000 * WEI, sweep_from=WEI),
+    ),
+)  # fmt: skip
+TOK = TokenRequest(
+    contract=TOKEN, asset="TOK", decimals=6, minimum="0.0001", review=False,
+    hot_low="0.001", hot_target="1000", hot_high="2000", sweep_from="0.01",
+)  # fmt: skip
 POLICY = Policy(
     rules=(
-        ConfirmationRule(asset=COIN, at_least=50 * WEI, confirmations=4),
+        ConfirmationRule(asset=COIN, at_least=Decimal(50), confirmations=4),
         ConfirmationRule(confirmations=2),
     ),
     fee=FeePolicy(price_max=10**9, total_max=10**12),
-    bands={
-        COIN: Band(low=100 * WEI, target=1_000 * WEI, high=2_000 * WEI, sweep_from=WEI),
-        "TOK": Band(low=1_000, target=10**9, high=2 * 10**9, sweep_from=10**4),
-    },
     payment_confirmations=2,
     replace_after=2,
     blocks_per_step=7,
@@ -288,7 +309,13 @@ POLICY = Policy(
 class World:
     """One run. `custody` is made anew after each crash; everything else stays."""
 
-    def __init__(self, seed: int = 0, policy: Policy = POLICY) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        policy: Policy = POLICY,
+        coins: Sequence[Coin] = COINS,
+        tokens: Sequence[TokenRequest] = (TOK,),
+    ) -> None:
         self.chaos = Chaos(seed)
         self.random = self.chaos.random
         self.chain = ChaosChain(self.chaos, seed)
@@ -296,11 +323,14 @@ class World:
         self.exchange = LedgerLink(self.chaos)
         self.keys = FixedKeys()
         self.policy = policy
+        self.coins = coins
         factory = POPOFactory(Environment("wallet", {}))
         self._store = factory, factory.application_recorder()
         self.requests = 0
         self.deposits: list[Tx] = []
         self.start()
+        for token in tokens:
+            self.custody.tokens.register(token, "op")
         self.chain.send(RICH, self.keys.hot, 1_500 * WEI)
         self.chain.send(RICH, self.keys.gas, WEI)
         self.chain.send(RICH, self.keys.hot, 10**9, TOKEN)
@@ -320,7 +350,7 @@ class World:
         custody = Custody(
             chain=self.chain,
             books=ChaosBooks(*self._store, chaos),
-            coins=Coins(self.chain.id, COINS),
+            coins=Coins(self.chain.id, self.coins),
             policy=self.policy,
             keys=self.keys,
             signer=self.signer,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api_client import Client, Served, created, ok, problem_code, serving
 from tests.custody.test_deposits import step
-from tests.custody.world import WEI, World
+from tests.custody.world import TOKEN, WEI, World
 from wallet.desk import Desk
 from wallet.types import Address
 
@@ -196,3 +196,85 @@ def test_without_a_chain_it_says_so(served: Served, ann: Client, operator: Clien
     reply = ann.send("POST", "/v1/deposit-addresses", {"asset": "ETH"})
     assert problem_code(reply) == "custody_unavailable"
     assert problem_code(operator.send("GET", "/v1/operator/custody")) == "custody_unavailable"
+
+
+TERMS: dict[str, Any] = {
+    "contract": TOKEN, "asset": "TOK", "decimals": 6, "minimum": "0.5", "sweep_from": "2",
+    "review": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def tokenless(served: Served) -> World:
+    made = World(tokens=())
+    served.foldex.desk = Desk(made.custody)
+    return made
+
+
+def test_a_token_is_registered_once_and_its_deposits_credited(
+    tokenless: World, operator: Client, ann: Client
+) -> None:
+    refused = ann.send("POST", "/v1/deposit-addresses", {"asset": "TOK"})
+    assert problem_code(refused) == "unknown_asset"
+    made = created(operator.send("POST", "/v1/operator/custody/tokens", TERMS))
+    assert {"minimum": "0.500000", "hot_high": "0.000000", "disabled": ""}.items() <= made.items()
+    assert made["allowed"] == ["withdrawal", "sweep"]
+    again = created(operator.send("POST", "/v1/operator/custody/tokens", TERMS))
+    assert again == made
+    created(ann.send("POST", "/v1/deposit-addresses", {"asset": "TOK"}))
+    tokenless.deposit("ann", 10**6, TOKEN)
+    step(tokenless, 3)
+    assert tokenless.free("ann", "TOK") == 10**8
+    [shown] = ok(operator.send("GET", "/v1/operator/custody/tokens"))
+    assert shown["watched_after"] == 0
+
+
+def test_a_token_that_is_not_what_was_said_is_refused_with_the_reason(
+    tokenless: World, operator: Client
+) -> None:
+    path = "/v1/operator/custody/tokens"
+    refused = operator.send("POST", path, TERMS | {"decimals": 18})
+    assert problem_code(refused) == "custody_refused"
+    assert refused.json()["detail"] == "TOKEN_MISMATCH: 0xtoken has 6 decimals, not 18"
+    for changes in ({"decimals": 19}, {"minimum": 1}, {"asset": None}, {"other": 1}):
+        assert operator.send("POST", path, TERMS | changes).status_code in (400, 422)
+    assert ok(operator.send("GET", path)) == []
+
+
+def test_a_token_is_disabled_and_enabled(world: World, operator: Client, ann: Client) -> None:
+    path = "/v1/operator/custody/tokens"
+    body = {"contract": TOKEN, "reason": "incident 12"}
+    assert ok(operator.send("POST", f"{path}/disable", body))["disabled"] == "incident 12"
+    refused = ann.send("POST", "/v1/deposit-addresses", {"asset": "TOK"})
+    assert problem_code(refused) == "custody_refused"
+    assert "TOKEN_DISABLED" in refused.json()["detail"]
+    assert ok(operator.send("POST", f"{path}/enable", {"contract": TOKEN}))["disabled"] == ""
+    created(ann.send("POST", "/v1/deposit-addresses", {"asset": "TOK"}))
+    unknown = operator.send("POST", f"{path}/enable", {"contract": "0xother"})
+    assert "UNKNOWN_TOKEN" in unknown.json()["detail"]
+
+
+def test_blocks_are_looked_at_again_under_a_name(tokenless: World, operator: Client) -> None:
+    path = "/v1/operator/custody/rescans"
+    tokenless.deposit("ann", 10**6, TOKEN)
+    step(tokenless, 3)
+    created(operator.send("POST", "/v1/operator/custody/tokens", TERMS))
+    key = {"Idempotency-Key": "before"}
+    assert problem_code(operator.send("POST", path, {"first": 0})) == "idempotency_key_missing"
+    asked = created(operator.send("POST", path, {"first": 0}, headers=key))
+    assert (asked["name"], asked["status"], asked["last"]) == ("before", "running", None)
+    step(tokenless, 3)
+    [done] = ok(operator.send("GET", path))
+    assert (done["status"], done["found"]) == ("done", 1)
+    assert created(operator.send("POST", path, {"first": 0}, headers=key)) == done
+    other = operator.send("POST", path, {"first": 1}, headers=key)
+    assert "DUPLICATE_MISMATCH" in other.json()["detail"]
+    far = operator.send("POST", path, {"first": 0, "last": 99}, headers={"Idempotency-Key": "x"})
+    assert "BAD_REQUEST" in far.json()["detail"]
+    assert tokenless.free("ann", "TOK") == 10**8
+
+
+def test_only_operators_reach_tokens_and_rescans(world: World, ann: Client) -> None:
+    for path in ("tokens", "rescans"):
+        reply = ann.send("GET", f"/v1/operator/custody/{path}")
+        assert problem_code(reply) == "wrong_scope"

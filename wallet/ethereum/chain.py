@@ -5,12 +5,19 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from wallet.chain import Heads
-from wallet.errors import BadAddress, NodeLagging, NodeUnavailable, WrongChain
+from wallet.errors import (
+    BadAddress,
+    NodeLagging,
+    NodeUnavailable,
+    TokenMismatch,
+    UnknownContract,
+    WrongChain,
+)
 from wallet.ethereum import build, fees, outcome, transaction
 from wallet.ethereum.heads import POLL_S, PolledHeads, SubscribedHeads
 from wallet.ethereum.rpc import Rpc, RpcError, hint, result_of
 from wallet.ethereum.scan import Found, Holding, find, measure, ref_of
-from wallet.ethereum.tokens import balance_call, read_balance
+from wallet.ethereum.tokens import DECIMALS_SELECTOR, balance_call, read_balance, read_number
 from wallet.keys import errors as key_errors
 from wallet.keys.ethereum import checksummed, parse_address
 from wallet.types import (
@@ -173,6 +180,17 @@ class EthereumChain:
         answers = self.rpc.batch([("eth_getBalance", [address, where]) for address in addresses])
         return {address: int(a, 16) for address, a in zip(addresses, answers, strict=True)}
 
+    def token_decimals(self, token: TokenId) -> int:
+        """See `Chain.token_decimals`. A contract that tells no balance is no token either."""
+        if self.rpc.call("eth_getCode", token, "latest") in ("0x", None):
+            raise UnknownContract(f"there is no contract at {token}")
+        decimals, balance = (
+            self._ask_number(token, data) for data in (DECIMALS_SELECTOR, balance_call(token))
+        )
+        if decimals is None or balance is None or decimals >= 1 << 8:
+            raise TokenMismatch(f"{token} is no ERC-20 token: it tells no decimals or balances")
+        return decimals
+
     def estimate_fee(self, policy: FeePolicy) -> FeeQuote:
         """See `Chain.estimate_fee`."""
         percentiles = [fees.PERCENTILES[policy.speed]]
@@ -259,6 +277,16 @@ class EthereumChain:
             dict(zip(holdings, before, strict=True)),
             dict(zip(holdings, after, strict=True)),
         )
+
+    def _ask_number(self, contract: TokenId, data: bytes) -> int | None:
+        """Return the number that a contract answers; None when it refuses or answers otherwise."""
+        try:
+            answer = self.rpc.call(
+                "eth_call", {"to": contract, "data": "0x" + data.hex()}, "latest"
+            )
+        except RpcError:
+            return None
+        return read_number(answer)
 
     def _holdings(self, wanted: Iterable[tuple[Holding, BlockHash]]) -> list[int]:
         """Return balances of tokens as of blocks."""

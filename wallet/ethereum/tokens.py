@@ -6,6 +6,7 @@ from typing import Any
 
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 TRANSFER_SELECTOR = bytes.fromhex("a9059cbb")
+DECIMALS_SELECTOR = bytes.fromhex("313ce567")
 BALANCE_SELECTOR = bytes.fromhex("70a08231")
 WORD = 32
 # ERC-721 has the same topic, and four topics in all: its third is the number of a collectible.
@@ -58,6 +59,12 @@ def read_balance(answer: str) -> int:
     """Return a balance; 0 where there was no contract yet, which answers nothing."""
     data = bytes.fromhex(answer[2:])
     return int.from_bytes(data[:WORD], "big")
+
+
+def read_number(answer: str) -> int | None:
+    """Return the one number that a contract answered; None when it answered anything else."""
+    data = bytes.fromhex(answer[2:])
+    return int.from_bytes(data, "big") if len(data) == WORD else None
 
 
 def says_no(answer: str) -> bool:

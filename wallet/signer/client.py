@@ -37,9 +37,10 @@ from wallet.signer.messages import (
     Status,
     Xpub,
     receive,
+    rule_name,
     send,
 )
-from wallet.types import Address, Intent, TxId, Unsigned
+from wallet.types import Address, ChainId, Intent, IntentKind, TokenId, TxId, Unsigned
 
 TIMEOUT_S: Final = 10.0
 ATTEMPTS: Final = 2
@@ -134,6 +135,10 @@ class SignerClient:
         )
         answer = self._ask(ask, Signature)
         return Signed(txid=TxId(answer.txid), raw=answer.raw)
+
+    def allows(self, chain: ChainId, kind: IntentKind, token: TokenId | None) -> bool:
+        """Return whether the policy has a rule for such payments. Raises: SignerUnavailable."""
+        return rule_name(chain, kind, token) in self.status().rules
 
     def sign_message(self, role: str, index: int, text: str) -> tuple[Address, bytes]:
         """Return an address and its signature of a text.

@@ -67,6 +67,7 @@ class AskMessage(_Message, frozen=True, kw_only=True):
 class Status(_Message, frozen=True, kw_only=True):
     """position, head: how many records the journal has, and the last one's hash.
 
+    policy: its hash. rules: what it allows, each as `rule_name` spells it; all else is denied.
     hardening: what the operating system keeps the process from.
     """
 
@@ -79,6 +80,7 @@ class Status(_Message, frozen=True, kw_only=True):
     position: int
     head: str
     hardening: tuple[str, ...]
+    rules: tuple[str, ...] = ()
 
 
 class Xpub(_Message, frozen=True, kw_only=True):
@@ -116,6 +118,11 @@ class Failed(_Message, frozen=True, kw_only=True):
 
 Ask = AskStatus | AskXpub | AskSignature | AskMessage
 Answer = Status | Xpub | Signature | MessageSignature | No | Failed
+
+
+def rule_name(chain: str, kind: str, token: str | None) -> str:
+    """Return what tells rules apart. token: a contract's address; none for the chain's own coin."""
+    return f"{kind} of {token.lower() if token else 'coins'} on {chain}"
 
 
 def send(connection: socket.socket, message: Ask | Answer) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from wallet.keys.errors import BadAddress
 from wallet.keys.ethereum import parse_address
+from wallet.signer.messages import rule_name
 from wallet.types import IntentKind
 from wallet.vault.document import Role
 
@@ -96,7 +97,7 @@ class Rule(_Strict, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """What tells rules apart."""
-        return f"{self.kind} of {self.token.lower() or 'coins'} on {self.chain}"
+        return rule_name(self.chain, self.kind, self.token)
 
     def approvals_needed(self, amount: int) -> int:
         """Return how many officers must have signed a transaction of this amount."""
@@ -129,8 +130,7 @@ class Policy:
 
     def rule(self, chain: str, kind: IntentKind, token: str | None) -> Rule | None:
         """Return the rule for a kind of transaction; None when it is not allowed at all."""
-        name = f"{kind} of {token.lower() if token else 'coins'} on {chain}"
-        return self._rules.get(name)
+        return self._rules.get(rule_name(chain, kind, token))
 
     @property
     def rules(self) -> Iterable[Rule]:

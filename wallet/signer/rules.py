@@ -89,7 +89,11 @@ def check(
     _check_effect(request, slot_owner=_own(request.key, own, Denial.WRONG_KEY))
     rule = policy.rule(intent.chain, intent.kind, intent.token)
     if rule is None:
-        raise Denied(Denial.NO_RULE, f"no rule allows a {intent.kind} of {intent.token or 'coins'}")
+        raise Denied(
+            Denial.NO_RULE,
+            f"no rule of the signer's policy allows a {intent.kind} of {intent.token or 'coins'}:"
+            " add one to its file and start the signer again",
+        )
     _check_parties(request, rule, own)
     _check_fee(request, chain, history, slot, now_ms)
     _check_anchor(request, history, slot)

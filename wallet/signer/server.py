@@ -175,6 +175,7 @@ class Server:
             position=signer.position.count,
             head=signer.position.hash.hex(),
             hardening=self._hardening,
+            rules=tuple(rule.name for rule in signer.policy.rules),
         )
 
     def _xpub(self, role: str) -> Answer:
