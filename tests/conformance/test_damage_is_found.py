@@ -109,8 +109,8 @@ def test_the_same_number_spelled_otherwise_is_found(written: Backend) -> None:
     """Msgpack has an unsigned and a signed form of one time; the seal is over the number."""
     good = written.state(3)
     unsigned, signed = b"\xcf", b"\xd3"
-    assert good.count(unsigned + bytes(2)) == 1
-    written.set_state(3, good.replace(unsigned + bytes(2), signed + bytes(2)))
+    assert unsigned + bytes(2) in good[:8]
+    written.set_state(3, good.replace(unsigned + bytes(2), signed + bytes(2), 1))
     assert_found(written, first_position(3))
 
 

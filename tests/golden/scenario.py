@@ -1,6 +1,6 @@
-"""A short day at the exchange in which every event occurs: how log_v1.hex was made.
+"""A short day at the exchange in which every event occurs: how log_v1.hex and log_v2.hex were made.
 
-Run as `python -m tests.golden.scenario FILE` it writes such a log. The committed file is never
+Run as `python -m tests.golden.scenario FILE` it writes such a log. A committed file is never
 written again: what it holds must replay for ever, whatever this scenario becomes.
 """
 

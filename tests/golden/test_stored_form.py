@@ -10,8 +10,17 @@ from eventsourcing.persistence import StoredEvent
 
 from audit.replay import replay
 from audit.verify import verify
-from domain.events import AnyEvent, AssetListed, DepositReversed, Event
-from eventstore.codec import CODEC, TOPIC, UPCASTERS, Codec, stored_name
+from domain.events import AnyEvent, AssetListed, DepositReversed, Event, WriterStarted
+from eventstore.codec import (
+    CODEC,
+    FORMAT_VERSION,
+    TOPIC,
+    UPCASTERS,
+    BadRecord,
+    Codec,
+    Record,
+    stored_name,
+)
 from eventstore.commit import GENESIS
 from eventstore.errors import StoreTooNew
 from eventstore.memory import open_memory
@@ -20,9 +29,12 @@ from eventstore.store import Log, Store
 from tests.golden.samples import SAMPLES
 
 HERE: Final = Path(__file__).parent
-LOG_V1: Final = HERE / "log_v1.hex"
-LOG_V1_SEAL: Final = "85157b2755ddf48fe813c770112889e978de9cc802f920465c08cf6e36a0d87c"
-LOG_V1_STATE: Final = "7a234f7bc0bf3664b1e53e73d3d0aa6fca7b5c89283e1faf0eb7e13c27aa774e"
+LOGS: Final = {
+    1: "85157b2755ddf48fe813c770112889e978de9cc802f920465c08cf6e36a0d87c",
+    2: "d67956ed3faa5b79ed05af751ce28fcda66ae9522cc16e7801a8a6743415ac94",
+}
+"""The seal at the end of the log of each format: log_v1.hex, log_v2.hex."""
+LOG_STATE: Final = "7a234f7bc0bf3664b1e53e73d3d0aa6fca7b5c89283e1faf0eb7e13c27aa774e"
 
 
 def golden_events() -> dict[str, bytes]:
@@ -36,10 +48,20 @@ def golden_lines() -> list[tuple[str, bytes]]:
     return [(name, bytes.fromhex(stored)) for name, stored in map(str.split, lines)]
 
 
+def golden_records(log_format: int) -> list[str]:
+    """Return the stored commits of a format's log, in hex."""
+    return (HERE / f"log_v{log_format}.hex").read_text().splitlines()
+
+
+@pytest.fixture(params=LOGS)
+def log_format(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
 @pytest.fixture
-def golden_log() -> Iterator[Store]:
+def golden_log(log_format: int) -> Iterator[Store]:
     with open_memory() as store:
-        for number, line in enumerate(LOG_V1.read_text().splitlines(), 1):
+        for number, line in enumerate(golden_records(log_format), 1):
             row = StoredEvent(store.log.stream, number, TOPIC, bytes.fromhex(line))
             store.log.recorder.insert_events([row])
         yield store
@@ -70,10 +92,20 @@ def test_a_form_without_the_fields_appended_since_is_read_with_their_defaults() 
         assert msgspec.msgpack.decode(stored, type=AnyEvent) == expected
 
 
-def test_the_golden_log_replays_to_the_state_it_always_had(golden_log: Store) -> None:
+def test_the_golden_log_replays_to_the_state_it_always_had(
+    golden_log: Store, log_format: int
+) -> None:
     report = replay(golden_log)
-    assert (report.position, report.state_hash) == (28, LOG_V1_STATE)
-    assert golden_log.log.head.seal.hex() == LOG_V1_SEAL
+    assert (report.position, report.state_hash) == (28, LOG_STATE)
+    assert golden_log.log.head.seal.hex() == LOGS[log_format]
+
+
+def test_a_log_of_an_older_format_is_continued_in_todays(golden_log: Store) -> None:
+    golden_log.log.append([WriterStarted(1_800_000_000_000, "upgraded")], 1_800_000_000_000)
+    rows = golden_log.log.recorder.select_events(golden_log.log.stream)
+    assert CODEC.decode_record(rows[-1].state).format_version == FORMAT_VERSION
+    assert verify(golden_log).problems == []
+    assert replay(golden_log).position == 29
 
 
 def test_the_golden_log_says_what_everybody_owned(golden_log: Store) -> None:
@@ -152,7 +184,21 @@ def test_every_upcaster_of_the_product_has_golden_bytes() -> None:
     assert not missing, f"add the old versions' bytes to events_v1.hex: {missing}"
 
 
-def test_the_first_commit_follows_the_genesis_seal() -> None:
-    first = CODEC.decode_record(bytes.fromhex(LOG_V1.read_text().splitlines()[0]))
-    assert (first.format_version, first.number, first.first_position) == (1, 1, 1)
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [(0, "there never was a format 0"), (1, "cannot be decompressed"), (2, "cannot be decompr")],
+)
+def test_content_that_is_not_of_its_records_format_is_damage(number: int, why: str) -> None:
+    record = Record(number, 1, 1, 1, bytes(32), b"neither zlib nor LZ4", bytes(32))
+    with pytest.raises(BadRecord, match=why):
+        CODEC.decode_events(record)
+
+
+def test_todays_format_has_a_golden_log() -> None:
+    assert max(LOGS) == FORMAT_VERSION
+
+
+def test_the_first_commit_follows_the_genesis_seal(log_format: int) -> None:
+    first = CODEC.decode_record(bytes.fromhex(golden_records(log_format)[0]))
+    assert (first.format_version, first.number, first.first_position) == (log_format, 1, 1)
     assert first.previous_seal == GENESIS.seal == bytes(32)
