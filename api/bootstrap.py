@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from api.brokers import brokers_of
 from api.deployment import Deployment, deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
@@ -326,7 +327,7 @@ def make_publisher(
     publisher = Publisher(
         store.log,
         positions,
-        settings.kafka,
+        brokers_of(settings),
         clock_ms=clock_ms,
         topic=settings.kafka_prefix + EVENTS_TOPIC,
     )

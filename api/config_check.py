@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
+from api.brokers import brokers_of
 from api.deployment import deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.key_postgres import SCHEMA as KEYS_SCHEMA
@@ -185,7 +186,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     for name, plan in TOPICS.items():
         topic = settings.kafka_prefix + name
         try:
-            found = find_topic(settings.kafka, topic)
+            found = find_topic(brokers_of(settings), topic)
         except TopicUnusable as error:
             yield Finding("error", f"topic {topic}", str(error), RUN_MIGRATE)
             continue

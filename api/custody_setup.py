@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
+from api.brokers import brokers_of
 from api.custody_link import ExchangeLink, Listed, Send, ledger_facts, listed_in
 from api.deployment import Deployment, deployment_of
 from api.settings import Settings
@@ -190,7 +191,7 @@ def open_bus(
     books = opened.enter_context(deployment.open_books())
     chain = ChainId(desk.chain)
     return KafkaBus(
-        settings.kafka,
+        brokers_of(settings),
         Commands(desk, books, WithdrawalCommands(desk, requests).actions),
         Relay(chain, books),
         group=f"foldex-custody-{chain.replace(':', '-')}",

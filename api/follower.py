@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Final, Literal, Protocol
 
 from api.bootstrap import make_publisher, views_part
+from api.brokers import brokers_of
 from api.deployment import Deployment, deployment_of
 from api.logs import configure_logging
 from api.metrics import Metrics
@@ -77,7 +78,7 @@ def run_projections(
             prefix = settings.kafka_prefix
             part = KafkaFeed(
                 views,
-                settings.kafka,
+                brokers_of(settings),
                 topic=prefix + EVENTS_TOPIC,
                 errors_topic=prefix + ERRORS_TOPIC,
                 group=prefix + MARKETS_GROUP,

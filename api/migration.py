@@ -1,5 +1,6 @@
 """What has to be there before the processes of a deployment can run."""
 
+from api.brokers import brokers_of
 from api.deployment import deployment_of
 from api.settings import Settings
 from eventstore.kafka_topics import ensure_topics
@@ -12,6 +13,6 @@ def migrate(settings: Settings) -> list[str]:
     """
     done = deployment_of(settings).migrate()
     if settings.kafka:
-        made = ensure_topics(settings.kafka, prefix=settings.kafka_prefix)
+        made = ensure_topics(brokers_of(settings), prefix=settings.kafka_prefix)
         done += [f"made the topic {name}" for name in made]
     return done

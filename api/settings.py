@@ -56,6 +56,22 @@ class Settings(BaseSettings):
         description="Stands before the names of topics and groups, so that several exchanges can"
         " share the brokers.",
     )
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT",
+        description="What the brokers speak, by Kafka's names: `SSL` is TLS, `SASL` that they ask"
+        " for a user and password.",
+    )
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        default="SCRAM-SHA-512",
+        description="How the password is proven; `PLAIN` sends it, so only through TLS.",
+    )
+    kafka_user: str = Field(default="", description="User of the brokers; needed with `SASL`.")
+    kafka_password: SecretStr = Field(default=NO_SECRET, description="Its password.")
+    kafka_ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities whose certificates brokers may have. Empty: those"
+        " that the machine trusts.",
+    )
     engine: str = Field(
         default="",
         description="`HOST:PORT` of the engine process, or `HOST:PORT,HOST:PORT` of it and its"
@@ -166,7 +182,24 @@ class Settings(BaseSettings):
     def _fit_together(self) -> "Settings":
         if self.engine and not self.engine_token:
             raise ValueError(f"{PREFIX}ENGINE needs {PREFIX}ENGINE_TOKEN")
+        self._can_prove_itself_to_kafka()
         return self
+
+    def _can_prove_itself_to_kafka(self) -> None:
+        protocol = f"{PREFIX}KAFKA_PROTOCOL"
+        named = bool(self.kafka_user), bool(self.kafka_password)
+        if self.kafka_protocol.startswith("SASL"):
+            if not all(named):
+                raise ValueError(
+                    f"{protocol} {self.kafka_protocol} needs {PREFIX}KAFKA_USER and"
+                    f" {PREFIX}KAFKA_PASSWORD"
+                )
+        elif any(named):
+            raise ValueError(f"{PREFIX}KAFKA_USER needs {protocol} SASL_SSL")
+        if self.kafka_protocol == "SASL_PLAINTEXT" and self.kafka_mechanism == "PLAIN":
+            raise ValueError(f"{PREFIX}KAFKA_MECHANISM PLAIN needs {protocol} SASL_SSL")
+        if self.kafka_ca is not None and not self.kafka_protocol.endswith("SSL"):
+            raise ValueError(f"{PREFIX}KAFKA_CA needs {protocol} SSL or SASL_SSL")
 
 
 def is_secret(name: str) -> bool:

@@ -1,7 +1,7 @@
 """The page docs/settings.md, written from the settings themselves."""
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -37,15 +37,14 @@ def settings_page(note: str) -> Iterator[str]:
 
 
 def _default(name: str, field: FieldInfo) -> str:
-    return "" if is_secret(name) or field.default == "" else f"`{field.default}`"
+    return "" if is_secret(name) or field.default in ("", None) else f"`{field.default}`"
 
 
 def _values(name: str, field: FieldInfo) -> str:
     if is_secret(name):
         return "secret"
-    choices = get_args(field.annotation)
-    if choices:
-        return ", ".join(f"`{choice}`" for choice in choices)
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
     low, high = _bound(field, "ge"), _bound(field, "le")
     return "" if low is None else f"{low:,} – {high:,}"
 

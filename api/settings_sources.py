@@ -28,6 +28,7 @@ NOT_SETTINGS: Final = frozenset(
         "FOLDEX_SOAK_COMMANDS",
         "FOLDEX_TEST_KAFKA",
         "FOLDEX_TEST_ETHEREUM",
+        "FOLDEX_TEST_OPENBAO",
         "FOLDEX_TEST_POSTGRES_URL",
     }
 )

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from benchmarks.places import address_of, directory
 from benchmarks.workloads import Measured, Workload, fill
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_topics import EVENTS_TOPIC, TOPICS, administrator, ensure_topics
 from eventstore.published import SQLitePublished
 from eventstore.publisher import Publisher
@@ -17,21 +18,21 @@ def publisher(workload: Workload) -> Measured:
 
     Raises: NoServer.
     """
-    bootstrap = address_of("kafka")
+    brokers = Brokers(address_of("kafka"))
     prefix = f"benchmark-{uuid4().hex}."
     plans = {EVENTS_TOPIC: TOPICS[EVENTS_TOPIC]}
-    ensure_topics(bootstrap, plans=plans, prefix=prefix)
+    ensure_topics(brokers, plans=plans, prefix=prefix)
     with directory() as path, open_sqlite(path, for_writing=True) as store:
         fill(store.log, workload)
         with closing(SQLitePublished(path)) as positions:
             relay = Publisher(
-                store.log, positions, bootstrap, topic=prefix + EVENTS_TOPIC, clock_ms=lambda: 0
+                store.log, positions, brokers, topic=prefix + EVENTS_TOPIC, clock_ms=lambda: 0
             )
             started = time.perf_counter()
             while relay.run_once():
                 pass
             seconds = time.perf_counter() - started
             relay.stop()
-    with administrator(bootstrap) as admin:
+    with administrator(brokers) as admin:
         admin.delete_topics([prefix + name for name in plans])
     return Measured(relay.position, seconds)

@@ -19,6 +19,15 @@ class BusUnavailable(BusError):
     code = "bus_unavailable"
 
 
+class BusRefused(BusUnavailable):
+    """The brokers do not take our user or password, or we not their certificate.
+
+    Trying again may work: whoever changed one side may still change the other.
+    """
+
+    code = "bus_refused"
+
+
 class TopicUnusable(BusError):
     """A topic is missing, or was made otherwise than Foldex needs it."""
 

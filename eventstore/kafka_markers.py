@@ -7,8 +7,8 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from eventstore.kafka_brokers import Brokers, connecting
 from eventstore.kafka_errors import BusUnavailable
-from eventstore.kafka_topics import CONNECT_TIMEOUT_MS, quiet_client
 from eventstore.messages import REACHED, BadMessage, Marker, decode_marker
 
 READ_TIMEOUT_S: Final = 30.0
@@ -16,26 +16,21 @@ FIRST_SPAN_RECORDS: Final = 500
 """How far back from the end to look at first; each further look goes back 10 times as far."""
 
 
-def last_marker(bootstrap: str, topic: str) -> Marker | None:
+def last_marker(brokers: Brokers, topic: str) -> Marker | None:
     """Return the marker that is furthest along among the last ones; None: there is none.
 
     Every partition gets every marker, so one partition is enough. Raises: BusUnavailable.
     """
-    quiet_client()
-    try:
+    with connecting(brokers) as settings:
         consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap.split(","),
-            bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
-            group_id=None,
-            enable_auto_commit=False,
-            metrics_enabled=False,
+            **settings, group_id=None, enable_auto_commit=False, metrics_enabled=False
         )
-        try:
-            return _look_back(consumer, TopicPartition(topic, 0))
-        finally:
-            consumer.close()
+    try:
+        return _look_back(consumer, TopicPartition(topic, 0))
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"the end of {topic} cannot be read: {error!r}") from error
+    finally:
+        consumer.close()
 
 
 def _look_back(consumer: Any, place: TopicPartition) -> Marker | None:

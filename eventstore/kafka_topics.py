@@ -1,6 +1,5 @@
 """Which topics there are, how they are made, and what a topic must be like to be used."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,9 +8,9 @@ import msgspec
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from eventstore.kafka_brokers import CONNECT_TIMEOUT_MS, Brokers, connecting
 from eventstore.kafka_errors import BusUnavailable, TopicUnusable
 
-CONNECT_TIMEOUT_MS: Final = 5_000
 _DAY_MS: Final = 24 * 60 * 60 * 1_000
 FOR_EVER: Final = -1
 
@@ -61,7 +60,7 @@ class FoundTopic(msgspec.Struct, frozen=True):
 
 
 def ensure_topics(
-    bootstrap: str,
+    brokers: Brokers,
     *,
     plans: Mapping[str, TopicPlan] = TOPICS,
     prefix: str = "",
@@ -73,7 +72,7 @@ def ensure_topics(
     Raises: TopicUnusable: one is there with another number of partitions, which would put streams
     elsewhere, or `events` is not kept for ever; BusUnavailable.
     """
-    with administrator(bootstrap) as admin:
+    with administrator(brokers) as admin:
         wanted = {prefix + name: plan for name, plan in plans.items()}
         found = _found(admin, wanted)
         for name, topic in found.items():
@@ -85,9 +84,9 @@ def ensure_topics(
         return missing
 
 
-def find_topic(bootstrap: str, name: str) -> FoundTopic:
+def find_topic(brokers: Brokers, name: str) -> FoundTopic:
     """Return a topic. Raises: TopicUnusable: there is none; BusUnavailable."""
-    with administrator(bootstrap) as admin:
+    with administrator(brokers) as admin:
         found = _found(admin, [name])
     if name not in found:
         raise TopicUnusable(f"there is no topic {name}: run `./foldex migrate`")
@@ -95,32 +94,16 @@ def find_topic(bootstrap: str, name: str) -> FoundTopic:
 
 
 @contextmanager
-def administrator(bootstrap: str) -> Iterator[Any]:
-    """Yield a client for administration. Kafka's errors become BusUnavailable.
-
-    The client's own logging is silenced below CRITICAL: it repeats every failure for every try,
-    and each reaches its caller as an exception anyway.
-    """
-    quiet_client()
-    try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap.split(","),
-            bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
-            request_timeout_ms=CONNECT_TIMEOUT_MS,
-        )
-    except (KafkaError, OSError) as error:
-        raise BusUnavailable(f"no Kafka broker at {bootstrap} answers: {error}") from error
+def administrator(brokers: Brokers) -> Iterator[Any]:
+    """Yield a client for administration. Kafka's errors become BusUnavailable."""
+    with connecting(brokers) as settings:
+        admin = KafkaAdminClient(**settings, request_timeout_ms=CONNECT_TIMEOUT_MS)
     try:
         yield admin
     except KafkaError as error:
-        raise BusUnavailable(f"Kafka at {bootstrap} refused: {error}") from error
+        raise BusUnavailable(f"Kafka at {brokers.bootstrap} refused: {error}") from error
     finally:
         admin.close()
-
-
-def quiet_client() -> None:
-    """Silence the client library's logging, which repeats every failure for every try."""
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def _found(admin: Any, names: Mapping[str, object] | list[str]) -> dict[str, FoundTopic]:

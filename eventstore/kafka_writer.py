@@ -12,8 +12,9 @@ from typing import Any, Final
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+from eventstore.kafka_brokers import CONNECT_TIMEOUT_MS, Brokers, connecting
 from eventstore.kafka_errors import BusUnavailable
-from eventstore.kafka_topics import CONNECT_TIMEOUT_MS, find_topic, quiet_client
+from eventstore.kafka_topics import find_topic
 
 ACKNOWLEDGE_TIMEOUT_S: Final = 10.0
 BATCH_BYTES_MAX: Final = 900_000
@@ -28,13 +29,13 @@ Headers = Sequence[tuple[str, bytes]]
 class TopicWriter:
     """One connection as a producer: idempotent, and acknowledged by all replicas in sync."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, brokers: Brokers, topic: str) -> None:
         """Connect. Raises: BusUnavailable; TopicUnusable: there is no such topic."""
-        found = find_topic(bootstrap, topic)
+        found = find_topic(brokers, topic)
         self.topic_id = found.id
         self.partitions = found.partitions
         self._places = [TopicPartition(topic, number) for number in range(found.partitions)]
-        self._producer = _producer(bootstrap, topic)
+        self._producer = _producer(brokers, topic)
         # What `send` does besides is to find out and to check, for each record, what is known
         # here already: a third of the time that it takes to publish an event.
         self._append = self._producer._accumulator.append
@@ -81,13 +82,11 @@ class TopicWriter:
             self._producer.close(timeout=1)
 
 
-def _producer(bootstrap: str, topic: str) -> Any:
+def _producer(brokers: Brokers, topic: str) -> Any:
     """Return a client that knows where a topic's partitions are."""
-    quiet_client()
-    try:
+    with connecting(brokers) as settings:
         producer = KafkaProducer(
-            bootstrap_servers=bootstrap.split(","),
-            bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
+            **settings,
             enable_idempotence=True,
             acks="all",
             compression_type="lz4",
@@ -99,8 +98,6 @@ def _producer(bootstrap: str, topic: str) -> Any:
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
-    except (KafkaError, OSError) as error:
-        raise BusUnavailable(f"no Kafka broker at {bootstrap} answers: {error}") from error
     try:
         producer.partitions_for(topic)
     except KafkaError as error:

@@ -15,6 +15,7 @@ import msgspec
 from domain.events import stream_of
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.errors import NoStore, StoreDamaged, StoreError, StoreTooNew
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_errors import BusError, BusUnavailable, OtherLog, PublisherOvertaken
 from eventstore.kafka_markers import last_marker
 from eventstore.kafka_topics import EVENTS_TOPIC
@@ -59,7 +60,7 @@ class Publisher:
         self,
         log: Log,
         positions: PublishedPositions,
-        bootstrap: str,
+        brokers: Brokers,
         *,
         clock_ms: Callable[[], int],
         topic: str = EVENTS_TOPIC,
@@ -68,7 +69,7 @@ class Publisher:
         self.standing_by = False
         self._log = log
         self._positions = positions
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._clock_ms = clock_ms
         self._topic = topic
         self._relay: _Relay | None = None
@@ -127,8 +128,8 @@ class Publisher:
 
     def _connected(self) -> "_Relay":
         if self._relay is None:
-            self._relay = _Relay(self._bootstrap, self._topic, self._positions)
-            marker = last_marker(self._bootstrap, self._topic)
+            self._relay = _Relay(self._brokers, self._topic, self._positions)
+            marker = last_marker(self._brokers, self._topic)
             if marker is not None:
                 there = Head(marker.commit, marker.reached, bytes.fromhex(marker.seal))
                 _require_of_log(self._log, there, self._topic)
@@ -184,10 +185,10 @@ class Publisher:
 class _Relay:
     """A connection to the topic, and how far the topic is."""
 
-    def __init__(self, bootstrap: str, topic: str, positions: PublishedPositions) -> None:
+    def __init__(self, brokers: Brokers, topic: str, positions: PublishedPositions) -> None:
         self._topic = topic
         self._positions = positions
-        self._writer = TopicWriter(bootstrap, topic)
+        self._writer = TopicWriter(brokers, topic)
         try:
             known = positions.load(self._writer.topic_id)
         except BaseException:

@@ -15,14 +15,9 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from domain.events import Event
+from eventstore.kafka_brokers import Brokers, connecting
 from eventstore.kafka_errors import BusError, BusUnavailable, RecordsLost, TopicUnusable
-from eventstore.kafka_topics import (
-    CONNECT_TIMEOUT_MS,
-    ERRORS_TOPIC,
-    EVENTS_TOPIC,
-    find_topic,
-    quiet_client,
-)
+from eventstore.kafka_topics import ERRORS_TOPIC, EVENTS_TOPIC, find_topic
 from projections import kafka_offsets
 from projections.database import Database, Overtaken, ViewStore
 from projections.kafka_offsets import Reached, Source
@@ -49,7 +44,7 @@ class KafkaFeed:
     def __init__(
         self,
         store: ViewStore,
-        bootstrap: str,
+        brokers: Brokers,
         *,
         topic: str = EVENTS_TOPIC,
         errors_topic: str = ERRORS_TOPIC,
@@ -58,7 +53,7 @@ class KafkaFeed:
     ) -> None:
         self.failed: BaseException | None = None
         self._store = store
-        self._source = Source(bootstrap, topic)
+        self._source = Source(brokers, topic)
         self._errors_topic = errors_topic
         self._group = group
         self._session_timeout_ms = session_timeout_ms
@@ -99,7 +94,7 @@ class KafkaFeed:
             self._forget()
             return 0
         except BadRecord as bad:
-            report(self._source.bootstrap, self._errors_topic, bad)
+            report(self._source.brokers, self._errors_topic, bad)
             raise bad.error from bad
         except BaseException:
             self._forget()
@@ -207,7 +202,7 @@ class KafkaFeed:
             if stored_version(db) != VIEWS_VERSION:
                 db.close()
                 return None
-            self._topic_id = find_topic(self._source.bootstrap, self._source.topic).id
+            self._topic_id = find_topic(self._source.brokers, self._source.topic).id
             if not kafka_offsets.load(db, self._topic_id):
                 _log.info("taking the views of %s over from the store", MARKETS)
                 kafka_offsets.take_over(db, self._source)
@@ -221,12 +216,10 @@ class KafkaFeed:
     def _connect(self) -> None:
         if self._consumer is not None:
             return
-        quiet_client()
-        try:
+        with connecting(self._source.brokers) as settings:
             self._consumer = KafkaConsumer(
                 self._source.topic,
-                bootstrap_servers=self._source.bootstrap.split(","),
-                bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
+                **settings,
                 group_id=self._group,
                 enable_auto_commit=False,  # The places are in the database.
                 auto_offset_reset="none",
@@ -236,10 +229,6 @@ class KafkaFeed:
                 reconnect_backoff_max_ms=1_000,
                 metrics_enabled=False,
             )
-        except (KafkaError, OSError) as error:
-            raise BusUnavailable(
-                f"no Kafka broker at {self._source.bootstrap} answers: {error}"
-            ) from error
 
     def _forget(self) -> None:
         """Drop what is in memory: the next batch begins from the database."""

@@ -7,6 +7,7 @@ import msgspec
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_errors import RecordsLost, TopicUnusable
 from eventstore.kafka_topics import administrator, find_topic
 from projections.database import Database, Insert, Overtaken, Reading, ViewsBroken
@@ -29,7 +30,7 @@ class Reached(msgspec.Struct, frozen=True):
 class Source(msgspec.Struct, frozen=True):
     """A topic, by its brokers and name; its id is looked up whenever the views are opened."""
 
-    bootstrap: str
+    brokers: Brokers
     topic: str
 
 
@@ -66,7 +67,7 @@ def take_over(db: Database, source: Source) -> None:
     )
     if row is None:
         raise Overtaken
-    found = find_topic(source.bootstrap, source.topic)
+    found = find_topic(source.brokers, source.topic)
     offsets = _offsets_at(source, found.partitions, row[1])
     feeds = [(feed_of(partition), offset) for partition, offset in offsets.items()]
     with db.transaction():
@@ -112,7 +113,7 @@ _NONE: Final = -1
 def _offsets_at(source: Source, partitions: int, time_ms: int) -> Mapping[int, int]:
     """Return, for each partition, where the first record of a time or later is."""
     places = [TopicPartition(source.topic, number) for number in range(partitions)]
-    with administrator(source.bootstrap) as admin:
+    with administrator(source.brokers) as admin:
         # The ends first: a record that comes between the two questions is then not passed over.
         ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
         found = admin.list_partition_offsets(dict.fromkeys(places, time_ms))

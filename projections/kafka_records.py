@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.events import Event, MarketEvent
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_errors import BusError, PoisonRecord, RecordsLost
 from eventstore.kafka_writer import TopicWriter
 from eventstore.messages import (
@@ -103,7 +104,7 @@ def _read(record: Any) -> tuple[int, int, Event | Marker]:
     return at, number_in(headers, PREVIOUS), content
 
 
-def report(bootstrap: str, topic: str, bad: BadRecord) -> None:
+def report(brokers: Brokers, topic: str, bad: BadRecord) -> None:
     """Write a bad record and what is wrong with it to the topic `errors`."""
     record, error = bad.record, bad.error
     message = ErrorMessage(
@@ -121,7 +122,7 @@ def report(bootstrap: str, topic: str, bad: BadRecord) -> None:
     )
     key = f"{record.topic}/{record.partition}/{record.offset}"
     try:
-        writer = TopicWriter(bootstrap, topic)
+        writer = TopicWriter(brokers, topic)
         try:
             partition = partition_of(key, writer.partitions)
             value = msgspec.json.encode(message)

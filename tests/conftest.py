@@ -9,7 +9,20 @@ from deploy.services import anvil, control
 from deploy.services.clone import Clone
 from deploy.services.process import accepts_connections
 from deploy.services.software import cache
+from eventstore.kafka_brokers import Brokers
 from tests import services
+
+LONG = ("simulation", "e2e", "custody", "integration")
+"""Directories of tests that wait for processes and servers."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the long tests first where processes share the tests, so that all end at the same time.
+
+    A single process runs the quick ones first, which tell soonest what is wrong.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (*LONG, item.path.parent.name).index(item.path.parent.name))
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +60,12 @@ def kafka_bootstrap() -> str:
     if not accepts_connections(host, int(port)):
         services.missing("kafka", f"nothing answers at {address}")
     return address
+
+
+@pytest.fixture(scope="session")
+def brokers(kafka_bootstrap: str) -> Brokers:
+    """Return the Kafka server as Foldex names it; skip the test when it is down."""
+    return Brokers(kafka_bootstrap)
 
 
 @pytest.fixture(scope="session")

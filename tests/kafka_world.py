@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from domain.events import AccountOpened, DepositCredited, Event, MarketResumed, stream_of
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_topics import TopicPlan, ensure_topics
 from eventstore.messages import POSITION, REACHED, decode_event, partition_of
 from eventstore.store import Log
@@ -21,10 +22,18 @@ PATIENCE_S = 60.0
 
 
 class Topics(msgspec.Struct, frozen=True):
-    """The topics of one test, fresh by their prefix."""
+    """The topics of one test, fresh by their prefix.
+
+    bootstrap: where the test itself looks. secured: where Foldex connects, if that is elsewhere.
+    """
 
     bootstrap: str
     prefix: str
+    secured: Brokers | None = None
+
+    @property
+    def brokers(self) -> Brokers:
+        return self.secured or Brokers(self.bootstrap)
 
     @property
     def events(self) -> str:
@@ -40,9 +49,9 @@ PLANS = {name: TopicPlan(about="", partitions=PARTITIONS) for name in ("events",
 
 
 @contextmanager
-def fresh_topics(bootstrap: str) -> Iterator[Topics]:
-    topics = Topics(bootstrap, f"test-{uuid4().hex[:12]}.")
-    ensure_topics(bootstrap, plans=PLANS, prefix=topics.prefix)
+def fresh_topics(bootstrap: str, secured: Brokers | None = None) -> Iterator[Topics]:
+    topics = Topics(bootstrap, f"test-{uuid4().hex[:12]}.", secured)
+    ensure_topics(topics.brokers, plans=PLANS, prefix=topics.prefix)
     yield topics
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.delete_topics([topics.prefix + name for name in PLANS])

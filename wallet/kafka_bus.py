@@ -13,8 +13,8 @@ from typing import Any, Final
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
+from eventstore.kafka_brokers import Brokers, connecting
 from eventstore.kafka_errors import BusError, BusUnavailable
-from eventstore.kafka_topics import CONNECT_TIMEOUT_MS, quiet_client
 from eventstore.kafka_writer import TopicWriter
 from eventstore.messages import partition_of
 from wallet.bus import ADDRESS_CREATED, COMMAND, ERRORS, TRANSACTION, Commands, Message
@@ -34,7 +34,7 @@ class KafkaBus:
 
     def __init__(
         self,
-        bootstrap: str,
+        brokers: Brokers,
         commands: Commands,
         relay: Relay,
         *,
@@ -43,7 +43,7 @@ class KafkaBus:
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.failed: BaseException | None = None
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._commands = commands
         self._relay = relay
         self._group = group
@@ -104,17 +104,16 @@ class KafkaBus:
     def _connect(self) -> None:
         for topic in (ADDRESS_CREATED, TRANSACTION, ERRORS):
             if topic not in self._writers:
-                self._writers[topic] = TopicWriter(self._bootstrap, self._prefix + topic)
+                self._writers[topic] = TopicWriter(self._brokers, self._prefix + topic)
         if self._consumer is None:
-            quiet_client()
-            self._consumer = KafkaConsumer(
-                bootstrap_servers=self._bootstrap.split(","),
-                bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
-                group_id=self._prefix + self._group,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                max_poll_records=RECORDS_MAX,
-            )
+            with connecting(self._brokers) as settings:
+                self._consumer = KafkaConsumer(
+                    **settings,
+                    group_id=self._prefix + self._group,
+                    enable_auto_commit=False,
+                    auto_offset_reset="earliest",
+                    max_poll_records=RECORDS_MAX,
+                )
             self._consumer.subscribe([self._prefix + COMMAND])
 
     def _answer_commands(self) -> int:

@@ -77,9 +77,13 @@ STOP_TIMEOUT_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """The Kafka node of a clone. Whoever calls its methods holds the lock of the clone."""
+    """The Kafka node of a clone. Whoever calls its methods holds the lock of the clone.
+
+    more_properties: lines of its settings, which win over those from here.
+    """
 
     clone: Clone
+    more_properties: str = ""
     name = "kafka"
 
     @property
@@ -142,7 +146,7 @@ class Kafka:
             controller_port=self.clone.free_port("kafka-controller"),
             data=self.data,
         )
-        self._properties.write_text(text)
+        self._properties.write_text(text + self.more_properties)
 
     def _format(self, libraries: Path) -> None:
         if (self.data / "meta.properties").exists():

@@ -17,6 +17,7 @@ from api.deployment import deployment_of
 from api.migration import migrate
 from api.settings import Settings
 from deploy.services.process import accepts_connections
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_topics import TOPICS, TopicPlan, administrator, ensure_topics
 from tests.integration.test_api_server import free_port
 
@@ -155,7 +156,7 @@ def test_brokers_that_do_not_answer_are_found(tmp_path: Path) -> None:
 def prefix(kafka_bootstrap: str) -> Iterator[str]:
     name = f"check-{uuid4().hex[:12]}."
     yield name
-    with administrator(kafka_bootstrap) as admin:
+    with administrator(Brokers(kafka_bootstrap)) as admin:
         ours = [topic for topic in admin.list_topics() if topic.startswith(name)]
         if ours:
             admin.delete_topics(ours)
@@ -167,9 +168,9 @@ def test_topics_are_checked(tmp_path: Path, kafka_bootstrap: str, prefix: str) -
     assert {missing[f"topic {prefix}{name}"].level for name in TOPICS} == {"error"}
 
     wrong = {"errors": TopicPlan(about="With another number of partitions.", partitions=1)}
-    ensure_topics(kafka_bootstrap, plans=wrong, prefix=prefix)
+    ensure_topics(Brokers(kafka_bootstrap), plans=wrong, prefix=prefix)
     right = {name: plan for name, plan in TOPICS.items() if name != "errors"}
-    ensure_topics(kafka_bootstrap, plans=right, prefix=prefix)
+    ensure_topics(Brokers(kafka_bootstrap), plans=right, prefix=prefix)
     there = found(**settings)
     assert there[f"topic {prefix}events"].level == "ok"
     assert there[f"topic {prefix}errors"].level == "error"

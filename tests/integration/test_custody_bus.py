@@ -9,6 +9,7 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_topics import TopicPlan, ensure_topics
 from tests.custody.test_deposits import step
 from tests.custody.world import WEI, World
@@ -21,21 +22,33 @@ from wallet.outbox import Relay
 NAMES = (COMMAND, ADDRESS_CREATED, TRANSACTION, ERRORS)
 
 
+PLANS = {name: TopicPlan(about="", partitions=2) for name in NAMES}
+
+
 @pytest.fixture
 def prefix(kafka_bootstrap: str) -> Iterator[str]:
     made = f"test-{uuid4().hex[:12]}."
-    plans = {name: TopicPlan(about="", partitions=2) for name in NAMES}
-    ensure_topics(kafka_bootstrap, plans=plans, prefix=made)
+    ensure_topics(Brokers(kafka_bootstrap), plans=PLANS, prefix=made)
     yield made
     admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     admin.delete_topics([made + name for name in NAMES])
     admin.close()
 
 
-def bus_on(world: World, bootstrap: str, prefix: str) -> KafkaBus:
+def bus_on(world: World, brokers: Brokers, prefix: str) -> KafkaBus:
     commands = Commands(Desk(world.custody), world.custody.books)
     relay = Relay(world.chain.id, world.custody.books)
-    return KafkaBus(bootstrap, commands, relay, group="custody", prefix=prefix)
+    return KafkaBus(brokers, commands, relay, group="custody", prefix=prefix)
+
+
+def answer(bus: KafkaBus, commands: int) -> None:
+    """Let it answer so many commands, and disconnect."""
+    answered = 0
+    for _ in range(100):
+        answered += bus.run_once()
+        if answered >= commands:
+            break
+    bus.close()
 
 
 def send(bootstrap: str, topic: str, *values: bytes) -> None:
@@ -61,13 +74,8 @@ def test_commands_are_answered_and_transactions_told_over_kafka(
         json.dumps({"type": "create_account", "meta": {"account": "ann", "n": 1}}).encode(),
         b"poison",
     )
-    bus = bus_on(world, kafka_bootstrap, prefix)
-    answered = 0
-    for _ in range(100):
-        answered += bus.run_once()
-        if answered >= 2:
-            break
-    bus.close()
+    bus = bus_on(world, Brokers(kafka_bootstrap), prefix)
+    answer(bus, 2)
     [address] = bodies(kafka_bootstrap, prefix + ADDRESS_CREATED)
     assert (address["account"], address["n"]) == ("ann", 1)
     [error] = bodies(kafka_bootstrap, prefix + ERRORS)
@@ -77,7 +85,7 @@ def test_commands_are_answered_and_transactions_told_over_kafka(
     assert world.custody.addresses.of("ann") == address["address"]
     world.deposit("ann", WEI)
     step(world, 3)
-    again = bus_on(world, kafka_bootstrap, prefix)
+    again = bus_on(world, Brokers(kafka_bootstrap), prefix)
     again.run_once()
     again.close()
     told = bodies(kafka_bootstrap, prefix + TRANSACTION)

@@ -55,7 +55,7 @@ class World:
         positions = SQLitePublished(directory)
         resources.callback(positions.close)
         self.publisher = Publisher(
-            self.day.log, positions, topics.bootstrap, topic=topics.events, clock_ms=lambda: 0
+            self.day.log, positions, topics.brokers, topic=topics.events, clock_ms=lambda: 0
         )
         resources.callback(self.publisher.stop)
         self.store = PostgresViews(views_url) if views_url else SQLiteViews(Path(self._place))
@@ -70,7 +70,7 @@ class World:
         """Return a worker; without a group's name it shares the partitions with all others."""
         feed = KafkaFeed(
             self.store,
-            self.topics.bootstrap,
+            self.topics.brokers,
             topic=self.topics.events,
             errors_topic=self.topics.errors,
             group=self.topics.prefix + group,
@@ -167,7 +167,7 @@ def test_repeats_change_nothing(world: World, tmp_path: Path) -> None:
     repeating = Publisher(
         world.day.log,
         again,
-        world.topics.bootstrap,
+        world.topics.brokers,
         topic=world.topics.events,
         clock_ms=lambda: 0,
     )
@@ -400,7 +400,7 @@ def test_a_topic_that_was_made_anew_stops_the_worker(world: World) -> None:
     admin.delete_topics([world.topics.events])
     wait_until(lambda: world.topics.events not in admin.list_topics(), "the topic is gone")
     admin.close()
-    ensure_topics(world.topics.bootstrap, plans=PLANS, prefix=world.topics.prefix)
+    ensure_topics(world.topics.brokers, plans=PLANS, prefix=world.topics.prefix)
     late = world.feed()
     late.start()
 

@@ -20,6 +20,7 @@ from deploy.services.clone import Clone
 from deploy.services.kafka import Kafka
 from eventstore import postgres_schema, published_postgres
 from eventstore.errors import StoreError
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_errors import OtherLog, TopicUnusable
 from eventstore.kafka_topics import ensure_topics
 from eventstore.memory import open_memory
@@ -69,7 +70,7 @@ def publisher(log: Log, topics: Topics, tmp_path: Path) -> Iterator[Making]:
             positions = kind(tmp_path)
             resources.callback(positions.close)
             made = Publisher(
-                log, positions, topics.bootstrap, topic=topics.events, clock_ms=lambda: NOW_MS
+                log, positions, topics.brokers, topic=topics.events, clock_ms=lambda: NOW_MS
             )
             resources.callback(made.stop)
             return made
@@ -186,12 +187,10 @@ def test_a_log_that_was_set_back_is_not_published_over_what_it_had(
 
 
 def test_a_missing_topic_stops_the_publisher_and_says_what_to_do(
-    log: Log, tmp_path: Path, kafka_bootstrap: str
+    log: Log, tmp_path: Path, brokers: Brokers
 ) -> None:
     positions = SQLitePublished(tmp_path)
-    publisher = Publisher(
-        log, positions, kafka_bootstrap, topic="test-no-such-topic", clock_ms=lambda: 0
-    )
+    publisher = Publisher(log, positions, brokers, topic="test-no-such-topic", clock_ms=lambda: 0)
     publisher.start()
     wait_until(lambda: publisher.failed is not None, "the publisher stops")
 
@@ -212,7 +211,7 @@ def test_a_topic_that_was_made_anew_gets_everything_again(
     admin.delete_topics([topics.events])
     wait_until(lambda: topics.events not in admin.list_topics(), "the topic is gone")
     admin.close()
-    ensure_topics(topics.bootstrap, plans=PLANS, prefix=topics.prefix)
+    ensure_topics(topics.brokers, plans=PLANS, prefix=topics.prefix)
 
     publish_all(publisher())
 
@@ -306,7 +305,7 @@ def test_a_publisher_outlives_its_connections_to_the_database(
         positions = PostgresPublished(postgres_database)
         resources.callback(positions.close)
         publisher = Publisher(
-            reading, positions, topics.bootstrap, topic=topics.events, clock_ms=lambda: NOW_MS
+            reading, positions, topics.brokers, topic=topics.events, clock_ms=lambda: NOW_MS
         )
         resources.callback(publisher.stop)
         publisher.start()
@@ -347,7 +346,7 @@ def test_while_the_broker_is_down_the_log_goes_on_and_the_publisher_catches_up(
         with fresh_topics(broker.address()) as topics:
             positions = SQLitePublished(tmp_path)
             publisher = Publisher(
-                log, positions, topics.bootstrap, topic=topics.events, clock_ms=lambda: NOW_MS
+                log, positions, topics.brokers, topic=topics.events, clock_ms=lambda: NOW_MS
             )
             publisher.start()
             append(log, commits=20)

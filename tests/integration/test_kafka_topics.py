@@ -9,27 +9,28 @@ from uuid import uuid4
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_errors import BusUnavailable, TopicUnusable
 from eventstore.kafka_topics import TOPICS, TopicPlan, administrator, ensure_topics, find_topic
 
 
 @pytest.fixture
-def prefix(kafka_bootstrap: str) -> Iterator[str]:
+def prefix(brokers: Brokers) -> Iterator[str]:
     made = f"test-{uuid4().hex[:12]}."
     yield made
-    with administrator(kafka_bootstrap) as admin:
+    with administrator(brokers) as admin:
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(made)])
 
 
 def test_every_topic_is_made_as_planned_and_a_second_time_nothing(
-    kafka_bootstrap: str, prefix: str
+    brokers: Brokers, prefix: str
 ) -> None:
-    assert ensure_topics(kafka_bootstrap, prefix=prefix) == [prefix + name for name in TOPICS]
-    assert ensure_topics(kafka_bootstrap, prefix=prefix) == []
+    assert ensure_topics(brokers, prefix=prefix) == [prefix + name for name in TOPICS]
+    assert ensure_topics(brokers, prefix=prefix) == []
 
     for name, plan in TOPICS.items():
-        assert find_topic(kafka_bootstrap, prefix + name).partitions == plan.partitions
-    with administrator(kafka_bootstrap) as admin:
+        assert find_topic(brokers, prefix + name).partitions == plan.partitions
+    with administrator(brokers) as admin:
         events = ConfigResource(ConfigResourceType.TOPIC, prefix + "events")
         found = admin.describe_configs([events], config_filter="all")["topic"][prefix + "events"]
     assert found["retention.ms"]["value"] == "-1"
@@ -37,28 +38,26 @@ def test_every_topic_is_made_as_planned_and_a_second_time_nothing(
     assert found["cleanup.policy"]["value"] == "delete"
 
 
-def test_several_may_make_them_at_once(kafka_bootstrap: str, prefix: str) -> None:
+def test_several_may_make_them_at_once(brokers: Brokers, prefix: str) -> None:
     with ThreadPoolExecutor(3) as threads:
-        made = list(threads.map(lambda _: ensure_topics(kafka_bootstrap, prefix=prefix), range(3)))
+        made = list(threads.map(lambda _: ensure_topics(brokers, prefix=prefix), range(3)))
 
     assert {name for names in made for name in names} == {prefix + name for name in TOPICS}
 
 
-def test_another_number_of_partitions_is_refused(kafka_bootstrap: str, prefix: str) -> None:
-    ensure_topics(
-        kafka_bootstrap, prefix=prefix, plans={"events": TopicPlan(about="", partitions=2)}
-    )
+def test_another_number_of_partitions_is_refused(brokers: Brokers, prefix: str) -> None:
+    ensure_topics(brokers, prefix=prefix, plans={"events": TopicPlan(about="", partitions=2)})
 
     with pytest.raises(TopicUnusable, match="has 2 partitions, not 12"):
-        ensure_topics(kafka_bootstrap, prefix=prefix)
+        ensure_topics(brokers, prefix=prefix)
 
 
-def test_events_that_would_be_deleted_are_refused(kafka_bootstrap: str, prefix: str) -> None:
+def test_events_that_would_be_deleted_are_refused(brokers: Brokers, prefix: str) -> None:
     short = TopicPlan(about="", partitions=12, retention_ms=60_000)
-    ensure_topics(kafka_bootstrap, prefix=prefix, plans={"events": short})
+    ensure_topics(brokers, prefix=prefix, plans={"events": short})
 
     with pytest.raises(TopicUnusable, match="for ever"):
-        ensure_topics(kafka_bootstrap, prefix=prefix)
+        ensure_topics(brokers, prefix=prefix)
 
 
 # Kafka's client leaves sockets that could not connect to the garbage collector.
@@ -66,7 +65,7 @@ def test_events_that_would_be_deleted_are_refused(kafka_bootstrap: str, prefix: 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_without_brokers_it_says_so(free_port: int) -> None:
     with pytest.raises(BusUnavailable, match=str(free_port)):
-        ensure_topics(f"127.0.0.1:{free_port}")
+        ensure_topics(Brokers(f"127.0.0.1:{free_port}"))
     gc.collect()  # While the warnings are let through.
 
 

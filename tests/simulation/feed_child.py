@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from eventstore.kafka_brokers import Brokers
 from projections.kafka_feed import KafkaFeed
 from projections.postgres import PostgresViews
 from projections.sqlite import SQLiteViews
@@ -18,7 +19,7 @@ def main() -> None:
     store = PostgresViews(place) if is_url else SQLiteViews(Path(place))
     feed = KafkaFeed(
         store,
-        bootstrap,
+        Brokers(bootstrap),
         topic=prefix + "events",
         errors_topic=prefix + "errors",
         group=group,

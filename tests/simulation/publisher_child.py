@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from eventstore.kafka_brokers import Brokers
 from eventstore.published import SQLitePublished
 from eventstore.publisher import Publisher
 from eventstore.sqlite import open_sqlite
@@ -13,7 +14,9 @@ def main() -> None:
     directory, bootstrap, topic = sys.argv[1:]
     with open_sqlite(directory, create=False) as store:
         positions = SQLitePublished(Path(directory))
-        publisher = Publisher(store.log, positions, bootstrap, topic=topic, clock_ms=lambda: 0)
+        publisher = Publisher(
+            store.log, positions, Brokers(bootstrap), topic=topic, clock_ms=lambda: 0
+        )
         publisher.start()
         while publisher.failed is None:
             time.sleep(0.1)

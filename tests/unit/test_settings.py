@@ -108,6 +108,35 @@ def test_an_engine_elsewhere_needs_the_token_that_it_asks_for(
     assert read_settings().engine == "engine:7420"
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"PROTOCOL": "SASL_SSL", "USER": "exchange"},
+            "FOLDEX_KAFKA_PROTOCOL SASL_SSL needs FOLDEX_KAFKA_USER and FOLDEX_KAFKA_PASSWORD",
+        ),
+        (
+            {"USER": "exchange", "PASSWORD": SECRET},
+            "FOLDEX_KAFKA_USER needs FOLDEX_KAFKA_PROTOCOL SASL_SSL",
+        ),
+        (
+            {"PROTOCOL": "SASL_PLAINTEXT", "USER": "u", "PASSWORD": SECRET, "MECHANISM": "PLAIN"},
+            "FOLDEX_KAFKA_MECHANISM PLAIN needs FOLDEX_KAFKA_PROTOCOL SASL_SSL",
+        ),
+        ({"CA": "ca.pem"}, "FOLDEX_KAFKA_CA needs FOLDEX_KAFKA_PROTOCOL SSL or SASL_SSL"),
+        ({"PROTOCOL": "TLS"}, "FOLDEX_KAFKA_PROTOCOL is 'TLS': "),
+    ],
+)
+def test_how_to_reach_kafka_has_to_fit_together(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], message: str
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setenv(f"FOLDEX_KAFKA_{name}", value)
+    with pytest.raises(BadSetting, match=message) as refused:
+        read_settings()
+    assert SECRET not in str(refused.value)
+
+
 def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -172,13 +201,15 @@ def test_a_file_of_settings_says_what_the_environment_does_not(
 
 def test_no_secret_shows() -> None:
     shown = Settings.model_validate(
-        dict.fromkeys(("master_key", "engine_token"), SECRET)
+        dict.fromkeys(("master_key", "engine_token", "kafka_password"), SECRET)
+        | {"kafka_protocol": "SASL_SSL", "kafka_user": "exchange"}
         | {"database_url": f"postgresql://u:{SECRET}@db/x"}
     )
 
     assert [name for name in Settings.model_fields if is_secret(name)] == [
         "database_url",
         "master_key",
+        "kafka_password",
         "engine_token",
     ]
     for text in (repr(shown), str(shown), shown.model_dump_json()):
