@@ -2,11 +2,15 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+# How many processes share the tests. Half of the time each waits for servers and processes.
+WORKERS ?= 2
 SOURCES := $(wildcard domain commands eventstore projections wallet audit api benchmarks tests deploy)
 COMPILE = --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make lock" $(UPGRADE)
 
 export PYTHONPATH := $(CURDIR)
+# The tests start hundreds of processes: keep what Python has compiled, whatever the machine says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test services services-stop check lint types imports soak bench docs format lock clean .venv
@@ -18,7 +22,8 @@ demo: ## Run a small exchange and show what it recorded
 	./foldex demo
 
 test: lint types imports ## Run every check and every test but the long ones
-	$(PYTHON) -m deploy.services run -- $(BIN)/python -m pytest tests
+	$(PYTHON) -m deploy.services run -- $(BIN)/python -m pytest tests \
+		-n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 services: ## Install and start PostgreSQL, Kafka, anvil and OpenBao for this clone
 	@$(PYTHON) -m deploy.services start

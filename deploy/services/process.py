@@ -59,6 +59,7 @@ def launch(
             group=None if user is None else user.pw_gid,
             extra_groups=None if user is None else [],
         )
+    _reap()
     _launched.append(process)
     return process
 
@@ -89,7 +90,7 @@ def end(pid: int, mark: str, how: signal.Signals, *, timeout_s: float) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, sent)
         if wait_until(lambda: _is_gone(pid), timeout_s):
-            _reap(pid)
+            _reap()
             return
     raise ServiceError(f"process {pid} does not end: {mark}")
 
@@ -129,11 +130,12 @@ def accepts_connections(host: str, port: int) -> bool:
     return True
 
 
-def _reap(pid: int) -> None:
-    """Take the exit status of a process that this one started, or it stays a zombie."""
-    for process in [each for each in _launched if each.pid == pid]:
-        process.wait()
-        _launched.remove(process)
+def _reap() -> None:
+    """Take the exit status of each process that ended, whoever ended it: or it stays a zombie."""
+    for process in list(_launched):
+        if process.poll() is not None:
+            with suppress(ValueError):  # Another thread was quicker.
+                _launched.remove(process)
 
 
 def _is_gone(pid: int) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -57,9 +58,15 @@ class Production:
         return self.start("engine", "--port", self.engine_port)
 
     def api(self) -> str:
-        """Start an API process; return its URL."""
+        """Start an API process; return its URL once it takes requests."""
+        url = self.start_api()
+        self.processes[-1].says("The API is at")
+        return url
+
+    def start_api(self) -> str:
+        """Start an API process; return its URL, which `is_ready` some time later."""
         port = free_port()
-        self.start("api", "--port", port).says("The API is at")
+        self.start("api", "--port", port)
         return f"http://127.0.0.1:{port}"
 
     def client(self, *scopes: str, account: str = "") -> SigningClient:
@@ -118,7 +125,10 @@ def until(true: Callable[[], Any]) -> Any:
 
 
 def is_ready(url: str) -> bool:
-    return httpx.get(f"{url}/health/ready").status_code == 200
+    try:
+        return httpx.get(f"{url}/health/ready").status_code == 200
+    except httpx.ConnectError:
+        return False  # It still starts.
 
 
 def open_exchange(operator: SigningClient, url: str) -> None:
@@ -147,15 +157,17 @@ def test_an_exchange_of_many_processes_is_one_exchange(production: Production) -
     assert "made version 1 of the log" in made
     assert production.foldex("migrate", "--json") == {"done": []}
 
+    # What does not wait for one another starts at the same time.
     first = production.engine()
+    following = [production.start(each) for each in ("project", "publish", "publish")]
+    one, two = production.start_api(), production.start_api()
     first.says("takes commands")
-    standby = production.engine()
-    standby.says("Standing by")
-    production.start("project").says("Following")
-    production.start("project").says("Standing by")
-    production.start("publish").says("Following")
-    production.start("publish").says("Following")
-    one, two = production.api(), production.api()
+    following[0].says("Following")
+    standing_by = [production.engine(), production.start("project")]
+    for process in standing_by:
+        process.says("Standing by")
+    for process in following[1:]:
+        process.says("Following")
     until(lambda: is_ready(one) and is_ready(two))
 
     operator = production.client("operate", "audit")
@@ -184,7 +196,8 @@ def test_an_exchange_of_many_processes_is_one_exchange(production: Production) -
 
     one_signature_works_once(alice, [one, two])
 
-    one_engine_goes_on_for_another(production, (first, standby), alice, (one, two), rests)
+    engines = (first, standing_by[0])
+    one_engine_goes_on_for_another(production, engines, alice, (one, two), rests)
     last = operator.ask(one, "POST", "/v1/operator/accounts", {"account": "carol"})["position"]
     all_of_it_is_everywhere(production, operator, two, last)
 
@@ -241,11 +254,12 @@ def one_signature_works_once(alice: SigningClient, urls: list[str]) -> None:
 
 def test_views_of_markets_are_shared_by_workers_from_kafka(production: Production) -> None:
     production.foldex("migrate")
-    production.engine().says("takes commands")
-    url = production.api()
-    production.start("publish").says("Following")
+    engine, url = production.engine(), production.start_api()
+    # A worker takes the views over once they are there.
     production.start("project", "--only", "accounts").says("Following")
     workers = [production.start("project", "--from", "kafka") for _ in range(2)]
+    production.start("publish").says("Following")
+    engine.says("takes commands")
     for worker in workers:
         worker.says("Following")
     until(lambda: is_ready(url))
@@ -293,14 +307,17 @@ def test_everything_in_one_process_runs_on_a_database_too(production: Production
 
 
 def test_processes_say_what_they_miss(production: Production) -> None:
-    for command in ("engine", "project", "publish"):
-        assert "run `./foldex migrate`" in production.foldex(command, code=3)
+    with ThreadPoolExecutor() as threads:
+        refused = partial(production.foldex, code=3)
+        for said in threads.map(refused, ("engine", "project", "publish")):
+            assert "run `./foldex migrate`" in said
     production.foldex("migrate")
-    for setting, command, message in (
-        ("FOLDEX_MASTER_KEY", "api", "FOLDEX_MASTER_KEY is needed"),
-        ("FOLDEX_ENGINE", "api", "FOLDEX_ENGINE is needed"),
-        ("FOLDEX_KAFKA", "publish", "FOLDEX_KAFKA is needed"),
-        ("FOLDEX_ENGINE_TOKEN", "engine", "FOLDEX_ENGINE"),
-    ):
+
+    def without(setting: str, command: str) -> str:
         less = {name: value for name, value in production.settings.items() if name != setting}
-        assert message in foldex(less, command, code=2)
+        return str(foldex(less, command, code=2))
+
+    assert "FOLDEX_MASTER_KEY is needed" in without("FOLDEX_MASTER_KEY", "api")
+    assert "FOLDEX_ENGINE is needed" in without("FOLDEX_ENGINE", "api")
+    assert "FOLDEX_KAFKA is needed" in without("FOLDEX_KAFKA", "publish")
+    assert "FOLDEX_ENGINE" in without("FOLDEX_ENGINE_TOKEN", "engine")

@@ -1,10 +1,7 @@
-"""The real serving process, for a test to kill: DIRECTORY PORT.
-
-The first start makes the market, the accounts and a trading key, whose id and secret it leaves in
-DIRECTORY/trader.txt. It says "ready" once requests are taken.
-"""
+"""The real serving process, for a test to kill."""
 
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from api.bootstrap import Foldex
@@ -13,8 +10,12 @@ from api.settings import Settings
 from tests.given import OPENING
 
 
-def main(directory: Path, port: int) -> int:
-    """Serve until killed."""
+def serve_until_killed(directory: Path, port: int, says_ready: Connection) -> None:
+    """Serve a directory, and say "ready" once requests are taken.
+
+    The first start makes the market, the accounts and a trading key, whose id and secret it leaves
+    in DIRECTORY/trader.txt.
+    """
     trader = directory / "trader.txt"
 
     def prepare(foldex: Foldex) -> None:
@@ -24,12 +25,10 @@ def main(directory: Path, port: int) -> int:
                     foldex.engine.execute(command)
             trader.write_text(" ".join(foldex.keys.create("alice", ["trade"])))
 
-    return serve(
-        Settings(data=directory, port=port, log_level="error"),
-        prepare=prepare,
-        on_ready=lambda _: print("ready", flush=True),
+    sys.exit(
+        serve(
+            Settings(data=directory, port=port, log_level="error"),
+            prepare=prepare,
+            on_ready=lambda _: says_ready.send("ready"),
+        )
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from kafka import KafkaConsumer, TopicPartition
 
 from audit.verify import verify
 from deploy.services import control
@@ -30,9 +29,10 @@ from projections.runner import catch_up
 from projections.sqlite import SQLiteViews
 from projections.views import Views
 from tests import services
+from tests.kafka_world import read_topic
 from tests.simulation.production import Caller, Production
 
-FAULTS = 12
+FAULTS = 10
 SOAK_FAULTS = 120
 BATCH_ORDERS = 20
 PROCESSES = ("engine-1", "engine-2", "project", "publish", "api")
@@ -222,24 +222,15 @@ def _check_kafka(production: Production, store: Store, bootstrap: str) -> None:
 
 def _first_times(bootstrap: str) -> dict[str, list[int]]:
     """Return the positions on the topic by stream, in order, without what was sent again."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, consumer_timeout_ms=2_000,
-        isolation_level="read_committed",
-    )  # fmt: skip
     found: dict[str, list[int]] = {}
     seen: set[int] = set()
-    try:
-        parts = [TopicPartition("events", n) for n in consumer.partitions_for_topic("events")]
-        consumer.assign(parts)
-        consumer.seek_to_beginning(*parts)
-        for record in consumer:
+    for records in read_topic(bootstrap, "events").values():
+        for record in records:
             position = dict(record.headers).get("position")
             if record.key is None or position is None or int(position) in seen:
                 continue
             seen.add(int(position))
             found.setdefault(record.key.decode(), []).append(int(position))
-    finally:
-        consumer.close()
     return found
 
 

@@ -5,12 +5,12 @@ key after the restart. In the end each batch is in the log exactly once.
 """
 
 import json
+import multiprocessing
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,8 +22,11 @@ from api.security import sign_headers
 from audit.verify import verify
 from domain.events import OrderPlaced
 from eventstore.sqlite import open_sqlite
+from tests.simulation.server_child import serve_until_killed
 
-ROOT = Path(__file__).resolve().parents[2]
+# The servers are forked from a process that imported everything once, which takes a second.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.simulation.server_child"])
 KILLS = 50
 SOAK_KILLS = 300
 WAIT_S_MAX = 30
@@ -39,15 +42,15 @@ class Trader:
         self.random = random
         self.bodies: list[bytes] = []
         self.answers: dict[int, list[int]] = {}
+        self.http = httpx.Client(timeout=WAIT_S_MAX)
 
     def trade_until_it_breaks(self, port: int) -> None:
         """Send what is unanswered, then new batches, until the connection fails."""
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S_MAX) as http:
-            try:
-                while True:
-                    self.send(http, self.next_number())
-            except httpx.TransportError:
-                return
+        try:
+            while True:
+                self.send(port, self.next_number())
+        except httpx.TransportError:
+            return
 
     def next_number(self) -> int:
         """Return the oldest batch without an answer, or that of a new one."""
@@ -67,7 +70,7 @@ class Trader:
             "self_trade_prevention": "none",
         }
 
-    def send(self, http: httpx.Client, number: int) -> None:
+    def send(self, port: int, number: int) -> None:
         """Send a batch; an answer must be the same as any answer before."""
         key_id, secret = (self.directory / "trader.txt").read_text().split()
         body = self.bodies[number]
@@ -76,22 +79,23 @@ class Trader:
             path=TARGET.encode(), body=body,
         )  # fmt: skip
         headers = {"Content-Type": "application/json", "Idempotency-Key": f"b{number}", **signed}
-        reply = http.post(TARGET, content=body, headers=headers)
+        url = f"http://127.0.0.1:{port}{TARGET}"
+        reply = self.http.post(url, content=body, headers=headers)
         assert reply.status_code < 300, reply.text
         ids = [each["order"]["order_id"] for each in reply.json()["results"]]
         assert self.answers.setdefault(number, ids) == ids
 
 
-def _start(directory: Path) -> tuple[subprocess.Popen[str], int]:
+def _start(directory: Path) -> tuple[BaseProcess, int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.simulation.server_child", str(directory), str(port)],
-        cwd=ROOT, text=True, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    ready, says_ready = PROCESSES.Pipe(duplex=False)
+    child = PROCESSES.Process(target=serve_until_killed, args=(directory, port, says_ready))
+    child.start()
+    says_ready.close()  # So that the child's end is noticed.
+    with ready:
+        assert ready.recv() == "ready"
     return child, port
 
 
@@ -101,19 +105,24 @@ def _run_and_kill(trader: Trader) -> None:
     load.start()
     time.sleep(trader.random.random() * RUN_S_MAX)
     child.kill()
-    child.communicate(timeout=WAIT_S_MAX)
+    _join(child)
     load.join()
 
 
 def _finish(trader: Trader) -> None:
     """Send what is still unanswered, and end the process gracefully."""
     child, port = _start(trader.directory)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S_MAX) as http:
-        for number in range(len(trader.bodies)):
-            trader.send(http, number)
+    for number in range(len(trader.bodies)):
+        trader.send(port, number)
     child.terminate()
-    child.communicate(timeout=WAIT_S_MAX)
-    assert child.returncode == 0
+    assert _join(child) == 0
+
+
+def _join(child: BaseProcess) -> int | None:
+    child.join(WAIT_S_MAX)
+    code = child.exitcode
+    child.close()
+    return code
 
 
 def _check_log(trader: Trader) -> None:
@@ -137,9 +146,10 @@ def _crash_often(directory: Path, kills: int) -> None:
     seed = int(os.environ.get("FOLDEX_SEED", str(time.time_ns() % 1_000_000)))
     print(f"seed {seed} (repeat with FOLDEX_SEED={seed})")
     trader = Trader(directory, Random(seed))
-    for _ in range(kills):
-        _run_and_kill(trader)
-    _finish(trader)
+    with trader.http:
+        for _ in range(kills):
+            _run_and_kill(trader)
+        _finish(trader)
     print(f"{kills} kills, {len(trader.answers)} batches answered")
     _check_log(trader)
     assert len(trader.answers) == len(trader.bodies) > 0

@@ -1,5 +1,6 @@
 """The parts of deploy/services, without the servers themselves."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -57,6 +58,16 @@ def test_end_waits_until_the_process_is_gone(sleeper: subprocess.Popen[bytes]) -
 def test_a_process_that_does_not_listen_is_killed(sleeper: subprocess.Popen[bytes]) -> None:
     end(sleeper.pid, "mark", signal.SIGTERM, timeout_s=0.2)
     assert sleeper.wait(timeout=0.1) == -signal.SIGKILL
+
+
+def test_a_process_that_somebody_else_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Or it stays a zombie, and the interpreter warns of it when it exits."""
+    log = tmp_path / "log"
+    gone = launch(["/bin/sleep", "60"], log=log, environment={})
+    os.kill(gone.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
+    launch(["/bin/true"], log=log, environment={}).wait()
+    assert gone.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("text", ["", "no number", "4194305", "1\nrest"])
