@@ -109,19 +109,29 @@ def payments(data: DataOption = "", as_json: JsonOption = False) -> None:
             say(f"{each.id}  {each.status}  {each.amount} {each.asset}  {last}  {each.reason}")
 
 
-@app.command(epilog=examples("foldex wallet faucet --url http://127.0.0.1:8545 0x7099… 1.5"))
+@app.command(
+    epilog=examples(
+        "foldex wallet faucet --url http://127.0.0.1:8545 0x7099… 1.5",
+        "foldex wallet faucet --url http://127.0.0.1:8545 --token 0x5FbD… 0x7099… 250",
+    )
+)
 def faucet(
     address: Annotated[str, typer.Argument(help="Who gets it.")],
-    amount: Annotated[str, typer.Argument(help="Ether, such as 1.5.")],
+    amount: Annotated[str, typer.Argument(help="Ether or whole tokens, such as 1.5.")],
     url: Annotated[str, typer.Option(help="Of a node for development.")],
+    token: Annotated[str, typer.Option(help="A token's contract, instead of ether.")] = "",
 ) -> None:
     """Pay from a development node's first account, whose key everybody knows; never a real one."""
     with clear_errors():
-        from api.faucet import pay
+        from api.faucet import pay, pay_token
         from wallet.config import base_units
-        from wallet.types import Address
+        from wallet.types import Address, TokenId
 
-        say(pay(url, Address(address), base_units(amount, 18)))
+        to = Address(address)
+        if token:
+            say(pay_token(url, TokenId(Address(token)), to, amount))
+        else:
+            say(pay(url, to, base_units(amount, 18)))
 
 
 def open_desk(settings: "Settings", opened: ExitStack) -> "Desk":

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from api import demo_token
 from api.bootstrap import Foldex, system_clock_ms
 from api.cli_output import say
 from api.demo_chain import DemoChain, start_chain
 from api.demo_traders import MAKER, TAKERS, DemoMarket, Traders
+from api.faucet import TOKEN_DECIMALS, pay_token
 from api.server import serve
 from api.settings import Settings
 from commands.command import Command
@@ -18,8 +20,10 @@ from commands.list_asset import ListAsset
 from commands.list_market import ListMarket
 from commands.open_account import OpenAccount
 from domain.errors import AlreadyExists
+from wallet.types import Address
 
 TRADER: Final = "demo"
+VIEWS_S_MAX: Final = 10.0
 CLIENT_NAME: Final = "client.sh"
 
 _LABEL: Final = "foldex demo"
@@ -41,6 +45,7 @@ def run_demo(settings: Settings, seed: int) -> int:
         _open_exchange(foldex)
         chains.append(start_chain(settings, foldex.resources))
         foldex.start_custody(chains[0].settings)
+        _register_token(foldex, chains[0])
         traders.append(Traders(foldex.engine, _markets(), seed, system_clock_ms))
         traders[0].start()
 
@@ -54,6 +59,15 @@ def run_demo(settings: Settings, seed: int) -> int:
     finally:
         for each in traders:
             each.stop()
+
+
+def _register_token(foldex: Foldex, chain: DemoChain) -> None:
+    """Have custody take the demo's token, once the views show its asset; fill the hot wallet."""
+    assert foldex.desk is not None, "custody was just started"
+    foldex.runner.wait_for(foldex.engine.exchange.position, VIEWS_S_MAX)
+    demo_token.register(foldex.desk, chain.token, TOKEN_DECIMALS, _LABEL)
+    hot = Address(foldex.desk.status().hot)
+    pay_token(chain.url, chain.token, hot, demo_token.IN_HOT)
 
 
 def _markets() -> list[DemoMarket]:
@@ -118,6 +132,7 @@ def _write_client(foldex: Foldex, chain: DemoChain) -> Path:
         root=shlex.quote(str(Path(__file__).resolve().parents[1])),
         custody=shlex.quote(str(chain.directory)),
         node=chain.url,
+        token=chain.token,
         config=shlex.quote(str(chain.settings.wallet_config)),
         signer=shlex.quote(str(chain.settings.signer)),
         data=shlex.quote(str(directory)),
@@ -157,6 +172,19 @@ foldex() {{ (cd {root} && ./foldex "$@"); }}
 
 # demo_pay ADDRESS ETHER: somebody's money, sent on the demo's own Ethereum.
 demo_pay() {{ foldex wallet faucet --url "$FOLDEX_ETHEREUM_URL" "$1" "$2"; }}
+
+# TOKEN is an ERC-20 there. demo_pay_token ADDRESS AMOUNT: somebody's tokens.
+TOKEN={token}
+demo_pay_token() {{
+  foldex wallet faucet --url "$FOLDEX_ETHEREUM_URL" --token "$TOKEN" "$1" "$2"
+}}
+
+# demo_withdraw ASSET AMOUNT ADDRESS: request a withdrawal; print its number.
+demo_withdraw() {{
+  local request='{{"asset":"'"$1"'","amount":"'"$2"'","address":"'"$3"'"}}'
+  IDEMPOTENCY_KEY="demo-$RANDOM$RANDOM" as_trader POST /v1/withdrawals "$request" |
+    field withdrawal_id
+}}
 
 # field NAME: print a field of the JSON on stdin.
 field() {{ {python} -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }}
@@ -218,22 +246,26 @@ Try this in another shell:
   as_trader POST /v1/orders '{{"market":"BTC-USDT","side":"buy","type":"market","quantity":"0.01"}}'
   as_trader GET '/v1/orders/history?limit=1'
 
-  # Coins from a chain: an address, a deposit, its confirmations (3 blocks of 1 s), the balance
+  # Coins from a chain: an address; ether, and a token that custody was told of while it runs, and
+  # takes as USDT; their confirmations (3 blocks of 1 s); the balance
   ADDRESS=$(as_trader POST /v1/deposit-addresses '{{"asset":"ETH"}}' | field address); echo $ADDRESS
+  as_operator GET /v1/operator/custody/tokens
   demo_pay $ADDRESS 1.5
+  demo_pay_token $ADDRESS 250
   as_trader GET /v1/deposits/pending
-  sleep 6; as_trader GET '/v1/deposits?limit=1'; as_trader GET /v1/balances
+  sleep 6; as_trader GET '/v1/deposits?limit=2'; as_trader GET /v1/balances
 
-  # Coins to a chain: request, an officer's signature, signed by the signer, paid on chain
+  # Coins to a chain: requests, an officer's signatures, signed by the signer, paid on chain
   PAYEE=0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC
-  REQUEST='{{"asset":"ETH","amount":"0.75","address":"'$PAYEE'"}}'
-  WITHDRAWAL=$(IDEMPOTENCY_KEY=demo-$RANDOM as_trader POST /v1/withdrawals "$REQUEST" |
-    field withdrawal_id)
+  ETHER=$(demo_withdraw ETH 0.75 $PAYEE)
+  TOKENS=$(demo_withdraw USDT 100 $PAYEE)
   as_operator GET '/v1/operator/withdrawals?status=requested'
-  as_officer $WITHDRAWAL
-  sleep 8; as_trader GET /v1/withdrawals/$WITHDRAWAL
+  as_officer $ETHER
+  as_officer $TOKENS
+  sleep 8; as_trader GET /v1/withdrawals/$ETHER; as_trader GET /v1/withdrawals/$TOKENS
   BALANCE='{{"jsonrpc":"2.0","id":1,"method":"eth_getBalance","params":["'$PAYEE'","latest"]}}'
   curl -sS -w '\n' -H 'Content-Type: application/json' {node} -d "$BALANCE"
+  foldex wallet call erc20 $TOKEN balanceOf --args '["'$PAYEE'"]'
 
   # Books, chain and ledger agree
   foldex wallet reconcile

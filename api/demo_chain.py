@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from api.faucet import pay
+from api import demo_token
+from api.faucet import deploy_token, pay
 from api.settings import Settings
 from wallet.errors import WalletError
 from wallet.ethereum.chain import EthereumChain
@@ -23,6 +24,7 @@ from wallet.ethereum.devnode.server import DevNodeServer
 from wallet.keys.secret import Secret
 from wallet.signer.client import SignerClient
 from wallet.signer.journal import Journal
+from wallet.types import TokenId
 from wallet.vault import vault
 from wallet.vault.contents import Key, Seed
 from wallet.vault.document import ONLINE_ROLES, Role
@@ -115,13 +117,14 @@ blocks = 3
 class DemoChain:
     """A running chain, its node's URL, and the settings that let custody find everything.
 
-    node: None where it is another process.
+    node: None where it is another process. token: an ERC-20 that is on it.
     """
 
     node: DevNode | None
     url: str
     directory: Path
     settings: Settings
+    token: TokenId
 
 
 def start_chain(
@@ -143,7 +146,11 @@ def start_chain(
         url = opened.enter_context(DevNodeServer(node, interval_s=block_s)).url
     directory = _clean(settings)
     chain = EthereumChain.connect(url).id
-    _make_vault(directory, chain, more_policy)
+    token = deploy_token(url, demo_token.NAME, demo_token.ASSET)
+    if node is not None:
+        node.mine()
+    rules = demo_token.RULES.format(chain=chain, token=token)
+    _make_vault(directory, chain, rules + more_policy)
     config, socket = directory / "custody.toml", directory / "signer.sock"
     config.write_text(_CONFIG.format(chain=chain), encoding="utf-8")
     _start_signer(directory, socket, opened)
@@ -151,7 +158,7 @@ def start_chain(
     changed = settings.model_copy(
         update={"ethereum_url": url, "signer": socket, "wallet_config": config}
     )
-    return DemoChain(node=node, url=url, directory=directory, settings=changed)
+    return DemoChain(node=node, url=url, directory=directory, settings=changed, token=token)
 
 
 def _clean(settings: Settings) -> Path:
