@@ -3,6 +3,7 @@
 import typer
 
 from api import (
+    cli_cold,
     cli_config,
     cli_contracts,
     cli_export,
@@ -10,6 +11,7 @@ from api import (
     cli_keys,
     cli_payments,
     cli_processes,
+    cli_refill,
     cli_serve,
     cli_signer,
     cli_store,
@@ -96,7 +98,11 @@ cli_wallet.app.command(epilog=examples("foldex wallet cancel 7 --reason 'the cli
     cli_payments.cancel
 )
 cli_wallet.app.command(epilog=examples("foldex wallet bump withdrawal-7"))(cli_payments.bump)
+cli_wallet.app.add_typer(cli_refill.app, name="refill")
 app.add_typer(cli_export.app, name="export")
+cli_vault.app.command(
+    epilog=examples("foldex vault sign refill.json --out signed.json --vault cold")
+)(cli_cold.sign)
 app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_signer.app, name="signer")
 

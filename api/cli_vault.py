@@ -38,12 +38,17 @@ ColdOption = Annotated[
 ]
 
 RolesOption = Annotated[
-    list[str] | None, typer.Option("--role", help="deposit, hot or gas [default: all of them]")
+    list[str] | None,
+    typer.Option(
+        "--role",
+        help="deposit, hot or gas [default: all of them]; or cold alone, on its machine off line",
+    ),
 ]
 
 
 @app.command(
     epilog=examples(
+        "foldex vault create --vault cold --role cold",
         "foldex vault create --vault vault --cold xpub6D…",
         "foldex vault create --key-service https://vault:8200 --key-service-token token"
         " --key-service-key transit/foldex",
@@ -54,6 +59,9 @@ def create(
     vault: VaultOption = DEFAULT,
     cold: ColdOption = "",
     role: RolesOption = None,
+    phrase_file: Annotated[
+        Path | None, typer.Option(help="With --role cold: BIP-39 words instead of a new seed.")
+    ] = None,
     passphrase_file: FileOption = None,
     passphrase_fd: DescriptorOption = None,
     key_service: ServiceOption = "",
@@ -63,7 +71,8 @@ def create(
 ) -> None:
     """Make a vault with a new seed for each online role: deposit, hot, gas.
 
-    With --role for some of them only; those of the others can be imported.
+    With --role for some of them only; those of the others can be imported. The cold wallet's seed
+    has a vault of its own, which is made and used on a machine without a network.
     """
     with secret_errors():
         from wallet.vault import vault as vaults
@@ -73,7 +82,7 @@ def create(
             if key_service
             else new_passphrase_protection(passphrase_file, passphrase_fd, memory_mib)
         )
-        made = vaults.create(vault, _new_keys(role, cold), protection, os.urandom)
+        made = vaults.create(vault, _new_keys(role, cold, phrase_file), protection, os.urandom)
         _say_keys(made)
         say(f"Now make a backup and keep it elsewhere: foldex vault backup --vault {vault} --out …")
 
@@ -302,14 +311,20 @@ def approve(
         say(format_approval(sign(opened, file.officer, wanted)))
 
 
-def _new_keys(roles: list[str] | None, cold: str) -> "tuple[Key, ...]":
+def _new_keys(roles: list[str] | None, cold: str, words: Path | None) -> "tuple[Key, ...]":
     from wallet.keys.public import ExtendedPublicKey
     from wallet.vault.contents import Key, Seed
     from wallet.vault.document import ONLINE_ROLES, Role
 
+    if roles == [Role.COLD] and not cold:
+        seed = Seed.of_phrase(passphrase("Words", words, None)) if words else Seed.new(os.urandom)
+        return (Key.of_seed(Role.COLD, seed),)
     wanted = [role for role in ONLINE_ROLES if roles is None or role in roles]
-    if roles is not None and len(wanted) != len(set(roles)):
-        fail(f"a role with a seed here is one of {', '.join(ONLINE_ROLES)}", EXIT_USAGE)
+    if words or (roles is not None and len(wanted) != len(set(roles))):
+        names = ", ".join(ONLINE_ROLES)
+        fail(
+            f"a vault has seeds of {names}, or of cold alone, whose words may be given", EXIT_USAGE
+        )
     keys = [Key.of_seed(role, Seed.new(os.urandom)) for role in wanted]
     if cold:
         keys.append(Key.watched(Role.COLD, ExtendedPublicKey.parse(cold)))

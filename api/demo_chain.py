@@ -32,6 +32,8 @@ from wallet.vault.officers import create_officer
 from wallet.vault.protection import PassphraseProtection
 
 OFFICER: Final = "ann"
+COLD: Final = "cold"
+"""The directory of the cold wallet's vault, beside that of the signer's."""
 BLOCK_S: Final = 1.0
 ETHER: Final = 10**18
 HOT_ETHER: Final = 50
@@ -186,12 +188,13 @@ def _make_vault(directory: Path, chain: str, more_policy: str) -> None:
     file.touch(mode=0o600)
     file.write_text(passphrase + "\n", encoding="ascii")
     protection = PassphraseProtection.new(Secret(passphrase), os.urandom, _MEMORY_KIB)
-    cold = Key.of_seed(Role.COLD, Seed.new(os.urandom)).xpub
-    keys = (
-        *(Key.of_seed(role, Seed.new(os.urandom)) for role in ONLINE_ROLES),
-        Key.watched(Role.COLD, cold),
-    )
-    contents = vault.create(directory, keys, protection, os.urandom)
+    cold = Key.of_seed(Role.COLD, Seed.new(os.urandom))
+    keys = tuple(Key.of_seed(role, Seed.new(os.urandom)) for role in ONLINE_ROLES)
+    [hot] = [key for key in keys if key.role is Role.HOT]
+    # Elsewhere the cold wallet's vault is on a machine without a network.
+    vault.create(directory / COLD, (cold, Key.watched(Role.HOT, hot.xpub)), protection, os.urandom)
+    watched = Key.watched(Role.COLD, cold.xpub)
+    contents = vault.create(directory, (*keys, watched), protection, os.urandom)
     Journal.create(directory / "journal", contents.keyring().authenticate)
     officer = create_officer(directory / f"{OFFICER}.key", OFFICER, protection, os.urandom)
     policy = _POLICY.format(directory=directory, officer=officer.public_key, chain=chain)

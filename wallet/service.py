@@ -17,6 +17,7 @@ from wallet.policy import Policy
 from wallet.ports import Exchange, ExchangeUnavailable, Keys, Signer
 from wallet.records.review import Review, review_id
 from wallet.records.token_list import TokenList
+from wallet.refills import Refills
 from wallet.rescans import Rescans
 from wallet.scanner import Progress, Scanner
 from wallet.store import Books, RecordChanged
@@ -74,6 +75,7 @@ class Custody:
         )
         self.tokens = Tokens(chain=chain, book=book, coins=coins, exchange=exchange)
         self.rescans = Rescans(chain=chain, book=book, coins=coins, policy=policy, watch=self.watch)
+        self.refills = Refills(chain=chain, book=book, coins=coins, policy=policy, keys=keys)
 
     def open(self, start_height: int | None = None) -> None:
         """Read the books and check that they fit the chain and the keys.
@@ -107,6 +109,7 @@ class Custody:
             acted = self.payments.advance() or acted
             acted = self.withdrawals.tell() or acted
             acted = self.sweeper.plan() or acted
+            acted = self.refills.advance() or acted
         return self.rescans.step() or acted
 
     def run(self, stop: Event) -> None:

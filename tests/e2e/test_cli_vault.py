@@ -87,6 +87,28 @@ def test_a_phrase_is_imported_and_gives_the_addresses_of_other_wallets(tmp_path:
     assert WORDS not in desk.seen
 
 
+def test_the_cold_wallet_has_a_vault_of_its_own(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    made = ["vault", "create", "--passphrase-file", "one", *CHEAP, "--vault"]
+    desk(*made, "cold", "--role", "cold", "--phrase-file", "words")
+    cold = xpubs(desk, "cold")
+    assert list(cold) == ["cold"]
+    assert OnlineKeys(cold).cold == JUNK_ADDRESS
+    desk(*made, "online", "--cold", cold["cold"])
+    hot = xpubs(desk, "online")["hot"]
+    import_ = ["vault", "import", "--passphrase-file", "one", "--vault", "cold"]
+    assert OnlineKeys(xpubs(desk, "online")).hot in desk(*import_, "hot", "--xpub", hot)
+    (tmp_path / "others").write_text("abandon " * 11 + "about\n")
+    (tmp_path / "others").chmod(0o600)
+    assert "without other seeds" in desk(*import_, "gas", "--phrase-file", "others", status=2)
+    for wrong in (["--role", "cold", "--role", "hot"], ["--phrase-file", "words"]):
+        assert "or of cold alone" in desk(*made, "wrong", *wrong, status=2)
+    (tmp_path / "cold" / "policy.toml").write_text(policy_text(tmp_path))
+    desk("signer", "init", "--vault", "cold", "--passphrase-file", "one")
+    run = ["signer", "run", "--vault", "cold", "--passphrase-file", "one"]
+    assert "stays off line" in desk(*run, status=2)
+
+
 def test_backup_check_and_restore(desk: Desk) -> None:
     made = ["--passphrase-file", "one", "--new-passphrase-file", "two"]
     desk("vault", "backup", "--out", "bundle", *made, *CHEAP)

@@ -151,7 +151,7 @@ class Payment(Aggregate):
             aggregate.status = "paid" if self.paid else "failed"
 
     class GivenUp(Aggregate.Event):
-        """Nothing was signed for it and nothing will be."""
+        """Nothing was signed for it and nothing will be, or a refill's slot was used otherwise."""
 
         TOPIC = "payment_given_up.v1"
         reason: str
@@ -344,8 +344,8 @@ class Payment(Aggregate):
         )
 
     def give_up(self, reason: str) -> None:
-        """Record that it cannot be made; only while nothing was signed."""
-        if self.signed or self.anchor:
+        """Record that it cannot be made: while nothing was signed, or that gives nothing back."""
+        if (self.signed or self.anchor) and self.intent.kind is not IntentKind.REFILL:
             raise ValueError("a payment with a slot ends on chain only")
         self.trigger_event(self.GivenUp, reason=reason[:REASON_CHARS_MAX])
 

@@ -86,7 +86,7 @@ def check(
     chain = policy.chains.get(intent.chain)
     if chain is None:
         raise Denied(Denial.UNKNOWN_CHAIN, f"the policy does not name {intent.chain}")
-    _check_effect(request, slot_owner=_own(request.key, own, Denial.WRONG_KEY))
+    check_effect(intent, request.transaction, _own(request.key, own, Denial.WRONG_KEY))
     rule = policy.rule(intent.chain, intent.kind, intent.token)
     if rule is None:
         raise Denied(
@@ -101,14 +101,16 @@ def check(
     return Allowed(rule=rule, slot=slot, approved_by=_approvers(request, rule, policy))
 
 
-def _check_effect(request: Request, slot_owner: str) -> None:
-    """Compare what the transaction does with what the intent says, byte by byte."""
-    intent, transaction = request.intent, request.transaction
+def check_effect(intent: Intent, transaction: Transaction, owner: str) -> None:
+    """Compare what a transaction does with what an intent says, byte by byte.
+
+    owner: whose transaction it is. Raises: Denied: they differ, or the intent makes no sense.
+    """
     if not 0 <= intent.amount < UINT256 or not 0 < len(intent.id) <= ID_CHARS_MAX:
         raise Denied(Denial.BAD_INTENT, "the amount or the id is out of range")
     if intent.tag is not None:
         raise Denied(Denial.BAD_INTENT, "this chain has no tags")
-    wanted = _effect(intent, slot_owner)
+    wanted = _effect(intent, owner)
     found = (transaction.to, transaction.value, transaction.data)
     names = ("payee or contract", "value", "data")
     wrong = [n for n, w, f in zip(names, wanted, found, strict=True) if w != f]

@@ -19,7 +19,7 @@ from wallet.vault.document import (
     seal_context,
     seed_context,
 )
-from wallet.vault.errors import VaultDamaged, VaultError
+from wallet.vault.errors import ColdSeedOnline, VaultDamaged, VaultError
 from wallet.vault.keyring import Keyring
 from wallet.vault.protection import KEY_BYTES, Entropy, Protection, seal, unseal
 
@@ -85,7 +85,8 @@ class Contents:
 
     @classmethod
     def new(cls, keys: tuple[Key, ...], entropy: Entropy) -> "Contents":
-        """Return the contents of a new vault."""
+        """Return the contents of a new vault. Raises: ColdSeedOnline."""
+        _keep_cold_apart(keys)
         return cls(
             vault_id=entropy(16).hex(),
             generation=1,
@@ -168,10 +169,17 @@ def with_key(contents: Contents, key: Key) -> Contents:
     """Return the contents with one more key.
 
     Raises: VaultError: the role has one; a role's key is never replaced in place, for its
-    addresses would become unreachable.
+    addresses would become unreachable. ColdSeedOnline.
     """
     if any(old.role == key.role for old in contents.keys):
         raise VaultError(f"the vault has a key for {key.role} already")
     if any(old.xpub == key.xpub for old in contents.keys):
         raise VaultError("another role has this key: each role has a seed of its own")
+    _keep_cold_apart((*contents.keys, key))
     return contents.changed((*contents.keys, key))
+
+
+def _keep_cold_apart(keys: tuple[Key, ...]) -> None:
+    seeded = {key.role for key in keys if key.seed is not None}
+    if Role.COLD in seeded and len(seeded) > 1:
+        raise ColdSeedOnline("the cold wallet's seed is in a vault of its own, without other seeds")

@@ -25,7 +25,7 @@ class Role(StrEnum):
     GAS = "gas"
     """Pays the fees of addresses that hold only tokens."""
     COLD = "cold"
-    """Its seed is elsewhere, offline: only the extended public key is here."""
+    """Its seed is in a vault of its own, off line; others have the extended public key only."""
 
 
 ONLINE_ROLES: Final = (Role.DEPOSIT, Role.HOT, Role.GAS)
