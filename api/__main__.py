@@ -91,7 +91,7 @@ cli_wallet.app.command(
 cli_wallet.app.command(
     epilog=examples("foldex wallet contracts", "foldex wallet contracts --json")
 )(cli_contracts.contracts)
-cli_wallet.app.command(epilog=examples("foldex wallet approve contract-t1 ann:MEUC…"))(
+cli_wallet.app.command(epilog=examples("foldex wallet approve contract-t1 ann:17952…:MEUC…"))(
     cli_contracts.approve
 )
 cli_wallet.app.command(epilog=examples("foldex wallet cancel 7 --reason 'the client asked'"))(

@@ -170,7 +170,8 @@ def policy(
             say_json({"hash": found.hash, "rules": list(found.rules)})
             return
         say(f"policy {found.hash}; nothing is signed while {found.stop_file} is there")
-        say(f"officers: {', '.join(found.officers) or 'none'}")
+        say(f"an approval is good for {found.officers.age_s_max} s")
+        say(f"officers: {', '.join(found.officers.keys) or 'none'}")
         for rule in found.rules:
             say(
                 f"{rule.name}: from {', '.join(rule.roles)} to {', '.join(rule.to) or '-'}; at most"

@@ -1,6 +1,7 @@
 """`vault`: make, import, rotate, back up and restore the seeds; the officers' keys."""
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -308,7 +309,8 @@ def approve(
             raise typer.Exit(1)
         given = passphrase(f"Passphrase of {file.officer}", passphrase_file, passphrase_fd)
         opened = open_officer(file, PassphraseProtection(given, file.protection, os.urandom))
-        say(format_approval(sign(opened, file.officer, wanted)))
+        made = sign(opened, file.officer, wanted, approved_ms=time.time_ns() // 1_000_000)
+        say(format_approval(made))
 
 
 def _new_keys(roles: list[str] | None, cold: str, words: Path | None) -> "tuple[Key, ...]":

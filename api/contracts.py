@@ -116,11 +116,13 @@ class ContractApproval(Body):
     """An officer's approval of a deployment or call, as `foldex vault approve` prints it."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"id": "contract-token-1", "approval": "ann:MEUCIQ…"}]}
+        json_schema_extra={
+            "examples": [{"id": "contract-token-1", "approval": "ann:1795276800000:MEUC…"}]
+        }
     )
 
     id: str = Field(max_length=200)
-    approval: str = Field(max_length=256, description="`NAME:BASE64`")
+    approval: str = Field(max_length=256, description="`NAME:MILLISECONDS:BASE64`")
 
 
 async def _ask(foldex: Any, question: Any) -> Any:
@@ -183,7 +185,7 @@ async def call_contract(body: CallRequest, who: OperatorReader, foldex: FoldexDe
 @router.post("/approvals", summary="Hand in an officer's approval of a deployment or call")
 @documents(ContractView, example=_VIEW, refuses=_REFUSES)
 async def approve_contract(body: ContractApproval, who: Operator, foldex: FoldexDep) -> Response:
-    """Record the approval. The signature itself is checked by the signer."""
+    """Record the approval; refused as those of withdrawals are. The signer checks it again."""
 
     def hand_in(desk: ContractDesk) -> ContractView:
         return desk.approve(body.id, body.approval)

@@ -44,7 +44,7 @@ _INTENT: Final = {
     "amount": "250000000000000000",
     "data": "",
 }
-_REVIEW: Final = {"intent": _INTENT, "approvals": ["ann"], "needed": 2}
+_REVIEW: Final = {"intent": _INTENT, "approvals": ["ann"], "expired": [], "needed": 2}
 _STATUS: Final = {
     "chain": _CHAIN,
     "height": 4711,
@@ -106,9 +106,11 @@ class AddressRequest(Body):
 class ApprovalRequest(Body):
     """An officer's approval, as `foldex vault approve` prints it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"approval": "ann:MEUCIQ…"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"approval": "ann:1795276800000:MEUC…"}]}
+    )
 
-    approval: str = Field(max_length=256, description="`NAME:BASE64`")
+    approval: str = Field(max_length=256, description="`NAME:MILLISECONDS:BASE64`")
 
 
 class PauseRequest(Body):
@@ -271,7 +273,10 @@ async def approve(
 ) -> Response:
     """Record the approval; with the last one that is needed the withdrawal is approved.
 
-    The signature itself is checked by the signer, which does not trust this server.
+    Refused, and nothing is recorded: not signed by one of the officers for exactly this payment
+    (`BAD_APPROVAL`), too old (`APPROVAL_EXPIRED`), by one whose approval counts already
+    (`DUPLICATE_APPROVAL`). Sending the very same one again is safe. The signer checks all of them
+    again, as it does not trust this server.
     """
     withdrawal = await _withdrawal(foldex, withdrawal_id)
     if withdrawal.status not in ("requested", "approved"):

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
+from api.bootstrap import system_clock_ms
 from api.brokers import brokers_of
 from api.custody_link import ExchangeLink, Listed, Send, ledger_facts, listed_in
 from api.deployment import Deployment, deployment_of
@@ -85,7 +86,7 @@ def open_custody(
     *,
     send: Send | None = None,
     log: Log | None = None,
-    clock_ms: Callable[[], int] = lambda: 0,
+    clock_ms: Callable[[], int] = system_clock_ms,
 ) -> Custody:
     """Return custody, its books read. With `send` and `log` it can be run, else only asked.
 
@@ -111,6 +112,7 @@ def open_custody(
         keys=signer.keys(),
         signer=signer,
         exchange=exchange,
+        clock_ms=clock_ms,
     )
     custody.open(config.start_height)
     return custody

@@ -90,6 +90,7 @@ def unlock() -> float:
 
 
 def _request(number: int, owner: Address, keys: dict[str, Ed25519PrivateKey]) -> Request:
+    now_ms = time.time_ns() // 1_000_000
     intent = Intent(
         id=IntentId(f"w{number}"), kind=IntentKind.WITHDRAWAL, chain=CHAIN, to=PAYEE, amount=10**18
     )
@@ -110,7 +111,9 @@ def _request(number: int, owner: Address, keys: dict[str, Ed25519PrivateKey]) ->
         transaction=decode(b"\x02" + rlp.encode(fields)),
         slot=Slot.numbered(CHAIN, owner, number),
         key=HOT,
-        approvals=tuple(approve(key, name, intent) for name, key in keys.items()),
+        approvals=tuple(
+            approve(key, name, intent, approved_ms=now_ms) for name, key in keys.items()
+        ),
     )
 
 

@@ -138,9 +138,9 @@ def new_contents() -> Contents:
     return Contents.new((*keys, Key.watched(Role.COLD, cold)), os.urandom)
 
 
-def approvals(intent: Intent, *names: str) -> tuple[Approval, ...]:
+def approvals(intent: Intent, *names: str, approved_ms: int = NOON_MS) -> tuple[Approval, ...]:
     """Return the officers' approvals of an intent."""
-    return tuple(approve(OFFICERS[name], name, intent) for name in names)
+    return tuple(approve(OFFICERS[name], name, intent, approved_ms=approved_ms) for name in names)
 
 
 def withdrawal(name: str = "w1", amount: int = ETHER, **changes: object) -> Intent:
@@ -242,5 +242,5 @@ class World:
             slot=self.slot(key, nonce),
             key=key,
             destination=destination,
-            approvals=approvals(intent, *officers),
+            approvals=approvals(intent, *officers, approved_ms=self.now_ms),
         )

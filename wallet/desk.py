@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from wallet.approvals import IntentText, canonical, parse_approval
+from wallet.approvals import IntentText, canonical
 from wallet.chain import Contracts
 from wallet.contract_desk import KINDS, ContractDesk, ContractView, contract_view
 from wallet.errors import BadRequest, DuplicateMismatch
@@ -32,11 +32,13 @@ Answer = TypeVar("Answer")
 class ReviewView(msgspec.Struct, frozen=True, kw_only=True):
     """What officers approve. intent: what is signed, as `foldex vault approve` reads it.
 
-    approvals: by whom so far. needed: how many custody waits for; the signer has its own rules.
+    approvals: by whom, that count now. expired: by whom, too long ago. needed: how many have to
+    count, by the signer's policy and by custody's.
     """
 
     intent: IntentText
     approvals: list[str]
+    expired: list[str]
     needed: int
 
 
@@ -127,18 +129,19 @@ class Desk:
             return self._review(self._custody.withdrawals.intent(withdrawal))
 
     def approve(self, withdrawal: ApprovedWithdrawal, approval: str) -> ReviewView:
-        """Record an officer's approval. Raises: BadRequest: it is none."""
-        with self._up_to_date():
-            intent = self._custody.withdrawals.intent(withdrawal)
-            self._approve(intent, approval)
-            return self._review(intent)
+        """Record an officer's approval; the very same one again changes nothing.
+
+        Raises: BadRequest, BadAddress; BadApproval, ApprovalExpired, DuplicateApproval: nothing was
+        recorded; PolicyDenied, SignerUnavailable.
+        """
+        self._change(lambda: self._approve(self._custody.withdrawals.intent(withdrawal), approval))
+        return self.review(withdrawal)
 
     def approve_payment(self, intent_id: IntentId, approval: str) -> ReviewView:
-        """Record an officer's approval of a planned payment. Raises: BadRequest."""
+        """Record an officer's approval of a planned payment. Raises: as `approve`."""
+        self._change(lambda: self._approve(self._payment(intent_id).intent, approval))
         with self._up_to_date():
-            payment = self._payment(intent_id)
-            self._approve(payment.intent, approval)
-            return self._review(payment.intent)
+            return self._review(self._payment(intent_id).intent)
 
     def payable(self, asset: str, to: str, amount: int) -> int:
         """Return an amount of base units in ledger units, if it can be paid there.
@@ -246,20 +249,22 @@ class Desk:
             return [self._contract(each) for each in found if each.intent.kind in KINDS]
 
     def _approve(self, intent: Intent, approval: str) -> None:
-        try:
-            officer = parse_approval(approval).officer
-        except ValueError as error:
-            raise BadRequest(str(error)) from error
-        self._custody.approve(intent, officer, approval)
+        self._custody.reviews.approve(intent, approval)
 
     def _review(self, intent: Intent) -> ReviewView:
-        officers = [text.rpartition(":")[0] for text in self._custody.approvals(intent)]
-        needed = self._custody.policy.approvals_needed(intent)
-        return ReviewView(intent=IntentText.of(intent), approvals=officers, needed=needed)
+        state = self._custody.reviews.state(intent)
+        return ReviewView(
+            intent=IntentText.of(intent),
+            approvals=state.approved,
+            expired=state.expired,
+            needed=state.needed,
+        )
 
     def _contract(self, payment: Payment) -> ContractView:
-        review = self._review(payment.intent)
-        return contract_view(payment, review.approvals, review.needed)
+        """Return how it is; the signer, which knows better, is not asked for a list."""
+        recorded = list(self._custody.reviews.recorded(payment.intent))
+        needed = self._custody.policy.approvals_needed(payment.intent)
+        return contract_view(payment, recorded, needed)
 
     def _payment(self, intent_id: IntentId) -> Payment:
         payment = self._custody.book.payment(intent_id)

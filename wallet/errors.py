@@ -119,6 +119,24 @@ class ApprovalRequired(WalletError):
     code = "APPROVAL_REQUIRED"
 
 
+class BadApproval(WalletError):
+    """It is no approval of exactly this payment by one of the officers."""
+
+    code = "BAD_APPROVAL"
+
+
+class ApprovalExpired(WalletError):
+    """The officer made it too long ago: another one is needed."""
+
+    code = "APPROVAL_EXPIRED"
+
+
+class DuplicateApproval(WalletError):
+    """The officer has approved it before, and that still counts."""
+
+    code = "DUPLICATE_APPROVAL"
+
+
 class LimitExceeded(WalletError):
     """It is more than may be paid at once or in a day."""
 

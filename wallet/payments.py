@@ -6,7 +6,6 @@ any crash. What a node answers is a hint; what became of a payment is asked of t
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
 
 from wallet.book import Book
 from wallet.chain import Chain
@@ -28,6 +27,7 @@ from wallet.policy import Policy
 from wallet.ports import Signed, Signer
 from wallet.records.owner import Owner
 from wallet.records.payment import Payment
+from wallet.reviews import Reviews
 from wallet.types import (
     Address,
     BroadcastHint,
@@ -42,9 +42,6 @@ from wallet.types import (
     Unsigned,
 )
 
-Approvals = Callable[[Intent], Sequence[str]]
-"""The officers' signatures over an intent."""
-
 DENIALS = (PolicyDenied, ApprovalRequired, LimitExceeded, NonceConflict, FeeAboveCap)
 
 _log = logging.getLogger(__name__)
@@ -54,13 +51,13 @@ class Payments:
     """Everything that our addresses of one chain send."""
 
     def __init__(
-        self, *, chain: Chain, book: Book, policy: Policy, signer: Signer, approvals: Approvals
+        self, *, chain: Chain, book: Book, policy: Policy, signer: Signer, reviews: Reviews
     ) -> None:
         self._chain = chain
         self._book = book
         self._policy = policy
         self._signer = signer
-        self._approvals = approvals
+        self._reviews = reviews
         self._waiting: Counter[tuple[Address, TokenId | None]] = Counter()
         self._in_flight: Counter[Address] = Counter()
         self._disconnected = -1
@@ -212,19 +209,17 @@ class Payments:
         owner = self._owner(payment.owner)
         if self._in_flight[payment.owner] >= self._policy.in_flight_max:
             return
-        if len(self._approvals(payment.intent)) < self._policy.approvals_needed(payment.intent):
-            return
         slot = Slot.numbered(owner.chain, owner.address, owner.next_slot)
         try:
+            if not self._reviews.is_done(payment.intent):
+                return
             self._check_enabled(payment.intent)
             unsigned = self._build(payment.intent, slot, payment)
         except (FeeAboveCap, InsufficientHotFunds) as error:
             _log.info("%s waits: %s", payment.intent.id, error)
             return
-        except (WillFail, BadRequest) as error:
-            given_up = self._book.copy(payment)
-            given_up.give_up(error.reason)
-            self._book.save(given_up)
+        except (PolicyDenied, WillFail, BadRequest) as error:
+            self._give_up(payment, error)
             return
         if not self._is_covered(payment, unsigned):
             return
@@ -240,6 +235,11 @@ class Payments:
         token = tokens.find(intent.token) if tokens and intent.token else None
         if token is not None and token.disabled:
             raise TokenDisabled(f"{token.asset} is disabled: {token.disabled}")
+
+    def _give_up(self, payment: Payment, error: WalletError) -> None:
+        given_up = self._book.copy(payment)
+        given_up.give_up(error.reason)
+        self._book.save(given_up)
 
     def _owner(self, address: Address) -> Owner:
         """Return the sender's record to decide on; it begins with what the chain says once."""
@@ -282,7 +282,7 @@ class Payments:
         try:
             index = self._book.index_of.get(payment.owner)
             # Officers approved the payment, not its release: the signer refuses what is not for it.
-            approvals = () if built.release else self._approvals(intent)
+            approvals = () if built.release else self._reviews.for_signer(intent)
             signed = self._signer.sign(intent, unsigned, approvals, index)
         except DENIALS as error:
             self._denied(payment, error)

@@ -73,10 +73,13 @@ class Policy:
         if any(rule.confirmations < 1 for rule in self.rules):
             raise ValueError("a deposit needs one confirmation at least")
 
+    def is_reviewed(self, intent: Intent) -> bool:
+        """Return whether people decide on an intent; all others are custody's own."""
+        return intent.kind in (IntentKind.WITHDRAWAL, IntentKind.DEPLOY, IntentKind.CALL)
+
     def approvals_needed(self, intent: Intent) -> int:
         """Return how many officers must have approved an intent before it gets a slot."""
-        approved = (IntentKind.WITHDRAWAL, IntentKind.DEPLOY, IntentKind.CALL)
-        return self.approvals if intent.kind in approved else 0
+        return self.approvals if self.is_reviewed(intent) else 0
 
     def confirmations(self, asset: str, amount: int, decimals: int) -> int:
         """Return how many blocks a deposit waits for. amount: base units, with so many decimals."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from wallet.approvals import Officers
 from wallet.types import Address, ChainId, Intent, IntentKind, TokenId, TxId, Unsigned
 
 
@@ -111,8 +112,22 @@ class Signed:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """Whose approvals a payment needs, by the signer's policy, and how many of them."""
+
+    officers: Officers
+    needed: int
+
+
 class Signer(Protocol):
     """Another process, which checks everything itself and denies by default."""
+
+    def requirement(self, intent: Intent) -> Requirement:
+        """Return whose approvals a payment needs.
+
+        Raises: PolicyDenied: no rule allows it at all; SignerUnavailable.
+        """
 
     def sign(
         self, intent: Intent, unsigned: Unsigned, approvals: Sequence[str], index: int | None

@@ -1,6 +1,7 @@
 """One chain's custody: follow, settle, pay, sweep, look again, in this order, again and again."""
 
 import logging
+from collections.abc import Callable
 from threading import Event
 from typing import Any
 
@@ -15,15 +16,15 @@ from wallet.errors import KeyUsedElsewhere, WalletError
 from wallet.payments import Payments
 from wallet.policy import Policy
 from wallet.ports import Exchange, ExchangeUnavailable, Keys, Signer
-from wallet.records.review import Review, review_id
 from wallet.records.token_list import TokenList
 from wallet.refills import Refills
 from wallet.rescans import Rescans
+from wallet.reviews import Reviews
 from wallet.scanner import Progress, Scanner
 from wallet.store import Books, RecordChanged
 from wallet.sweeper import Sweeper
 from wallet.tokens import Tokens
-from wallet.types import Intent, WatchSet
+from wallet.types import WatchSet
 from wallet.withdrawals import Withdrawals
 
 RETRY_S = 1.0
@@ -49,7 +50,9 @@ class Custody:
         keys: Keys,
         signer: Signer,
         exchange: Exchange,
+        clock_ms: Callable[[], int],
     ) -> None:
+        """clock_ms: since 1970."""
         self.chain = chain
         self.books = books
         self._logged_height = 0
@@ -67,8 +70,9 @@ class Custody:
         self.withdrawals = Withdrawals(
             chain=chain, book=book, coins=coins, keys=keys, exchange=exchange
         )
+        self.reviews = Reviews(book=book, signer=signer, policy=policy, clock_ms=clock_ms)
         self.payments = Payments(
-            chain=chain, book=book, policy=policy, signer=signer, approvals=self.approvals
+            chain=chain, book=book, policy=policy, signer=signer, reviews=self.reviews
         )
         self.sweeper = Sweeper(
             chain=chain, book=book, coins=coins, policy=policy, keys=keys, signer=signer
@@ -146,19 +150,6 @@ class Custody:
             raise error
         else:
             _log.warning("trying again: %s", error)
-
-    def approvals(self, intent: Intent) -> list[str]:
-        """Return the officers' approvals of an intent, in the order of their names."""
-        review = self.book.find(Review, review_id(intent.id))
-        return [] if review is None else [text for _, text in sorted(review.approvals.items())]
-
-    def approve(self, intent: Intent, officer: str, approval: str) -> int:
-        """Record an officer's approval and return how many there are; the signer checks each."""
-        known = self.book.find(Review, review_id(intent.id))
-        review = Review.open(intent.id) if known is None else self.book.copy(known)
-        review.approve(officer, approval)
-        self.book.save(review)
-        return len(review.approvals)
 
     def pause(self, reason: str) -> None:
         """Stop crediting and paying; following and reversing go on."""

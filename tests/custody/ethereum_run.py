@@ -3,6 +3,7 @@
 from pathlib import Path
 from random import Random
 
+from api.bootstrap import system_clock_ms
 from api.custody_setup import config_of
 from api.demo_chain import OFFICER, DemoChain
 from api.faucet import pay
@@ -102,6 +103,7 @@ class EthereumRun:
             keys=signer.keys(),
             signer=signer,
             exchange=self.exchange,
+            clock_ms=system_clock_ms,
         )
         self.signer = signer
         self.custody.open(0)
@@ -166,11 +168,12 @@ class EthereumRun:
             each for each in self.exchange.approved(0)[0] if each.withdrawal_id == withdrawal_id
         ]
         intent = self.custody.withdrawals.intent(wanted)
-        self.custody.approve(intent, OFFICER, self.approval(intent))
+        self.custody.reviews.approve(intent, self.approval(intent))
 
     def approval(self, intent: Intent) -> str:
         """Return the officer's approval."""
-        return format_approval(approve(self.officer, OFFICER, intent))
+        now_ms = system_clock_ms()
+        return format_approval(approve(self.officer, OFFICER, intent, approved_ms=now_ms))
 
     def settle(self, blocks: int) -> None:
         """Let blocks come, and do what can be done after each."""

@@ -164,17 +164,22 @@ def test_two_wallets_on_one_key_raise_the_alarm_and_stop_payments(world: World) 
     assert "someone else" in world.custody.book.chain_record.paused
 
 
+def approve(world: World, number: int) -> None:
+    intent = payment_of(world, number).intent
+    world.custody.reviews.approve(intent, world.approval("ann", intent))
+
+
 def test_a_withdrawal_waits_for_its_officers_without_holding_up_others(world: World) -> None:
     world.policy = replace(POLICY, approvals=1)
     world.start()
     waiting, approved = world.withdraw("ann", ONE), world.withdraw("ann", ONE)
     world.step()
-    world.custody.approve(payment_of(world, approved).intent, "carol", "carol:c2ln")
+    approve(world, approved)
     world.settle(5)
     assert (status(world, waiting), status(world, approved)) == ("approved", "completed")
     world.signer.denies.add(withdrawal_intent_id(waiting))
     world.signer.denial = ApprovalRequired
-    world.custody.approve(payment_of(world, waiting).intent, "mallory", "mallory:c2ln")
+    approve(world, waiting)
     world.settle(5)
     assert status(world, waiting) == "failed"
 

@@ -28,14 +28,23 @@ from domain.exchange import Exchange as Ledger
 from domain.invariants import check
 from domain.ledger import Withdrawal
 from tests.custody.fast_chain import COIN, TOKEN, FastChain, Tx, sign
+from tests.signer_world import NOON_MS, OFFICERS, approvals
+from wallet.approvals import Officers, format_approval
 from wallet.coins import Coin, Coins
-from wallet.errors import NodeUnavailable, NonceConflict, SignerUnavailable, WalletError
+from wallet.errors import (
+    NodeUnavailable,
+    NonceConflict,
+    PolicyDenied,
+    SignerUnavailable,
+    WalletError,
+)
 from wallet.policy import Band, ConfirmationRule, Policy
 from wallet.ports import (
     ApprovedWithdrawal,
     ExchangeRefused,
     ExchangeUnavailable,
     KnownWithdrawal,
+    Requirement,
     Signed,
 )
 from wallet.reconcile import LedgerFacts, Report, reconcile
@@ -56,6 +65,7 @@ from wallet.types import (
 RICH = "0xrich"
 ACCOUNTS = ("ann", "bob", "cid")
 WEI = 10**18
+APPROVAL_AGE_S_MAX = 3_600
 UNIT = 10**10
 """Base units in one ledger unit of ETH."""
 
@@ -158,6 +168,17 @@ class JournalSigner:
         self.denies: set[str] = set()
         self.denial: type[WalletError] = NonceConflict
         self.unlisted: set[tuple[IntentKind, TokenId | None]] = set()
+        self.needed = 0
+        self.officers = tuple(OFFICERS)
+        self.forbids: set[IntentKind] = set()
+
+    def requirement(self, intent: Intent) -> Requirement:
+        if intent.kind in self.forbids:
+            raise PolicyDenied(f"no_rule: no rule allows a {intent.kind}")
+        keys = {name: OFFICERS[name].public_key().public_bytes_raw() for name in self.officers}
+        return Requirement(
+            officers=Officers(keys=keys, age_s_max=APPROVAL_AGE_S_MAX), needed=self.needed
+        )
 
     def sign(
         self, intent: Intent, unsigned: Unsigned, approvals: Sequence[str], index: int | None
@@ -327,6 +348,7 @@ class World:
         factory = POPOFactory(Environment("wallet", {}))
         self._store = factory, factory.application_recorder()
         self.requests = 0
+        self.now_ms = NOON_MS
         self.deposits: list[Tx] = []
         self.start()
         for token in tokens:
@@ -355,9 +377,16 @@ class World:
             keys=self.keys,
             signer=self.signer,
             exchange=self.exchange,
+            clock_ms=lambda: self.now_ms,
         )
         custody.open(0)
         return custody
+
+    def approval(self, officer: str, intent: Intent, *, age_s: int = 0) -> str:
+        """Return an officer's approval, made some time ago."""
+        made_ms = self.now_ms - age_s * 1000
+        [approval] = approvals(intent, officer, approved_ms=made_ms)
+        return format_approval(approval)
 
     def step(self) -> bool:
         """Let the process do what it can; after a crash it is started again."""

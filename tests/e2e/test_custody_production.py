@@ -67,7 +67,7 @@ def approval(chain: DemoChain, shown: dict[str, Any]) -> str:
         amount=int(shown["amount"]),
     )
     assert IntentText.of(intent).amount == shown["amount"]
-    return format_approval(approve(key, OFFICER, intent))
+    return format_approval(approve(key, OFFICER, intent, approved_ms=time.time_ns() // 1_000_000))
 
 
 def bodies(production: Production, topic: str) -> list[dict[str, Any]]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.api_client import Client, Served, created, ok, problem_code, serving
 from tests.custody.test_deposits import step
 from tests.custody.world import TOKEN, WEI, World
+from wallet.approvals import IntentText
 from wallet.desk import Desk
 from wallet.types import Address
 
@@ -88,8 +90,17 @@ def test_the_last_approval_that_is_needed_approves_the_withdrawal(
     bad = operator.send("POST", path, {"approval": "no approval"})
     assert problem_code(bad) == "custody_refused"
     assert served.foldex.engine.exchange.withdrawals[number].status == "requested"
-    approval = "carol:" + "A" * 86 + "=="
-    assert ok(operator.send("POST", path, {"approval": approval}))["approvals"] == ["carol"]
+    intent = msgspec.convert(review["intent"], IntentText).intent()
+    forged = operator.send("POST", path, {"approval": world.approval("ann", intent)[:-4] + "AA=="})
+    assert problem_code(forged) == "custody_refused"
+    assert forged.json()["detail"].startswith("BAD_APPROVAL: 'ann' did not sign exactly this")
+    assert ok(operator.send("GET", path.replace("approvals", "review")))["approvals"] == []
+    genuine = {"approval": world.approval("ann", intent)}
+    assert ok(operator.send("POST", path, genuine))["approvals"] == ["ann"]
+    world.now_ms += 1
+    twice = operator.send("POST", path, {"approval": world.approval("ann", intent)})
+    assert twice.json()["detail"].startswith("DUPLICATE_APPROVAL")
+    assert ok(operator.send("POST", path, genuine))["approvals"] == ["ann"]
     assert served.foldex.engine.exchange.withdrawals[number].status == "approved"
 
 

@@ -290,4 +290,4 @@ def test_an_approval_of_what_is_not_there_is_refused(doors: Doors) -> None:
     assert refused.json()["detail"].startswith("BAD_REQUEST: ")
     view = created(doors.http("deploy", {"artifact": "erc20", "args": TOKEN_ARGS}, "approve-me"))
     refused = doors.http("approvals", {"id": view["id"], "approval": "nonsense"})
-    assert refused.json()["detail"].startswith("BAD_REQUEST: ")
+    assert refused.json()["detail"].startswith("BAD_APPROVAL: ")

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,7 +19,17 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from tests.signer_process import PASSPHRASE, ROOT, SignerProcess
-from tests.signer_world import CHAIN, ETHER, GWEI, OTHER, PAYEE, World, approvals, withdrawal
+from tests.signer_world import (
+    CHAIN,
+    ETHER,
+    GWEI,
+    OFFICERS,
+    OTHER,
+    PAYEE,
+    World,
+    approvals,
+    withdrawal,
+)
 from wallet.approvals import format_approval
 from wallet.errors import (
     ApprovalRequired,
@@ -65,7 +76,8 @@ def unsigned(signer: SignerProcess, intent: Intent, nonce: int, **parts: Any) ->
 
 
 def approved(intent: Intent, *names: str) -> list[str]:
-    return [format_approval(approval) for approval in approvals(intent, *names)]
+    now_ms = time.time_ns() // 1_000_000
+    return [format_approval(each) for each in approvals(intent, *names, approved_ms=now_ms)]
 
 
 def test_a_withdrawal_is_signed_once_and_answered_again(
@@ -80,6 +92,19 @@ def test_a_withdrawal_is_signed_once_and_answered_again(
     assert client.sign(intent, transaction) == first
     with pytest.raises(NonceConflict, match="second_slot: "):
         client.sign(intent, unsigned(running, intent, 101), approved(intent, "ann", "ben"))
+
+
+def test_the_signer_says_whose_approvals_a_payment_needs_and_remembers_no_question(
+    client: SignerClient,
+) -> None:
+    before = client.status().position
+    found = client.requirement(withdrawal("q1"))
+    assert (found.needed, found.officers.age_s_max) == (2, 24 * 60 * 60)
+    assert found.officers.keys["ann"] == OFFICERS["ann"].public_key().public_bytes_raw()
+    assert client.requirement(withdrawal("q1", 1)).needed == 0
+    with pytest.raises(PolicyDenied, match="no_rule"):
+        client.requirement(withdrawal("q1", kind=IntentKind.REFILL))
+    assert client.status().position == before
 
 
 def test_each_denial_is_an_error_of_its_kind(running: SignerProcess, client: SignerClient) -> None:

@@ -14,7 +14,8 @@ HERE = Path("/run/foldex")
 def test_a_policy_says_what_its_file_says() -> None:
     policy = parse_policy(policy_text(HERE))
     assert policy.stop_file == HERE / "stop"
-    assert sorted(policy.officers) == ["ann", "ben", "cat"]
+    assert sorted(policy.officers.keys) == ["ann", "ben", "cat"]
+    assert policy.officers.age_s_max == 24 * 60 * 60
     rule = policy.rule("eip155:1337", IntentKind.WITHDRAWAL, None)
     assert rule is not None
     assert (rule.approvals_needed(10**17), rule.approvals_needed(10**17 + 1)) == (0, 2)

@@ -14,6 +14,7 @@ from tests.signer_world import (
     GAS,
     GWEI,
     HOT,
+    NOON_MS,
     OFFICERS,
     OTHER,
     PAYEE,
@@ -328,13 +329,56 @@ def test_an_approval_is_for_one_payment_only(world: World) -> None:
         assert denied(world, request) is Denial.BAD_APPROVAL
 
 
+AGE_MS_MAX = 24 * HOUR_MS
+
+
+def test_an_approval_counts_until_it_is_too_old(world: World) -> None:
+    made_ms = world.now_ms
+    world.now_ms = made_ms + AGE_MS_MAX - 1
+    assert world.signer.sign(at(world, withdrawal("w1"), 0, made_ms)).raw
+    world.now_ms += 1
+    assert denied(world, at(world, withdrawal("w2"), 1, made_ms)) is Denial.APPROVAL_EXPIRED
+    fresh = approvals(withdrawal("w2"), "ann", "cat", approved_ms=world.now_ms)
+    old = approvals(withdrawal("w2"), "ben", approved_ms=made_ms)
+    request = replace(at(world, withdrawal("w2"), 1, made_ms), approvals=(*old, *fresh))
+    assert world.signer.sign(request).raw
+    *_, (record, _) = journal_records(world.directory)
+    assert isinstance(record, records.SignedPayment)
+    assert record.approved_by == ("ann", "cat")
+
+
+def test_what_was_approved_in_time_is_replaced_later_with_the_same_approvals(world: World) -> None:
+    made_ms = world.now_ms
+    first = world.signer.sign(at(world, withdrawal(), 0, made_ms))
+    world.now_ms += 10 * AGE_MS_MAX
+    assert world.signer.sign(at(world, withdrawal(), 0, made_ms)) == first
+    higher = at(world, withdrawal(), 0, made_ms, price=40 * GWEI, tip=2 * GWEI)
+    assert world.signer.sign(higher).raw
+    without = replace(at(world, withdrawal(), 0, 0, price=50 * GWEI, tip=3 * GWEI), approvals=())
+    assert denied(world, without) is Denial.APPROVALS
+
+
+def test_an_approval_from_the_future_is_refused(world: World) -> None:
+    ahead_ms = 300_000
+    late = at(world, withdrawal(), 0, world.now_ms + ahead_ms + 1)
+    assert denied(world, late) is Denial.BAD_APPROVAL
+    assert world.signer.sign(at(world, withdrawal(), 0, world.now_ms + ahead_ms)).raw
+
+
+def at(world: World, intent: Intent, nonce: int, approved_ms: int, **parts: Any) -> Request:
+    """Return a request whose approvals were made at a time."""
+    given = approvals(intent, "ann", "ben", approved_ms=approved_ms)
+    return replace(world.request(intent, nonce=nonce, **parts), approvals=given)
+
+
 def test_an_approval_by_a_stranger_or_in_anothers_name_is_refused(world: World) -> None:
     intent = withdrawal()
     ann, ben = approvals(intent, "ann", "ben")
     for bad in (
-        Approval("eve", ann.signature),
-        Approval("ben", ann.signature),
-        Approval("ben", b""),
+        Approval("eve", NOON_MS, ann.signature),
+        Approval("ben", NOON_MS, ann.signature),
+        Approval("ben", NOON_MS, b""),
+        Approval("ben", NOON_MS + 1, ben.signature),
     ):
         request = replace(world.request(intent), approvals=(ann, ben, bad))
         assert denied(world, request) is Denial.BAD_APPROVAL

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from wallet.approvals import IntentText, parse_approval
+from wallet.approvals import IntentText, Officers, parse_approval
 from wallet.errors import (
     ApprovalRequired,
     FeeAboveCap,
@@ -19,12 +19,13 @@ from wallet.errors import (
     WalletError,
 )
 from wallet.keys.online import OnlineKeys
-from wallet.ports import Signed
+from wallet.ports import Requirement, Signed
 from wallet.signer.denials import Denial
 from wallet.signer.messages import (
     Answer,
     Ask,
     AskMessage,
+    AskRequirement,
     AskSignature,
     AskStatus,
     AskXpub,
@@ -32,6 +33,7 @@ from wallet.signer.messages import (
     Failed,
     MessageSignature,
     No,
+    RequirementText,
     Signature,
     SlotText,
     Status,
@@ -46,7 +48,7 @@ TIMEOUT_S: Final = 10.0
 ATTEMPTS: Final = 2
 """A connection that the signer closed when it restarted is noticed only when it is used."""
 
-Kind = TypeVar("Kind", Status, Xpub, Signature, MessageSignature)
+Kind = TypeVar("Kind", Status, Xpub, RequirementText, Signature, MessageSignature)
 
 
 class StoppedByOperator(SignerUnavailable):
@@ -69,6 +71,7 @@ ERRORS: Final[dict[str, type[WalletError]]] = {
     Denial.FEES_OF_DAY: DayLimitReached,
     Denial.APPROVALS: ApprovalRequired,
     Denial.BAD_APPROVAL: ApprovalRequired,
+    Denial.APPROVAL_EXPIRED: ApprovalRequired,
     Denial.WRONG_NONCE: NonceConflict,
     Denial.SECOND_SLOT: NonceConflict,
     Denial.SLOT_TAKEN: NonceConflict,
@@ -106,6 +109,14 @@ class SignerClient:
         roles = self.status().roles
         return OnlineKeys({role: self._ask(AskXpub(role=role), Xpub).text for role in roles})
 
+    def requirement(self, intent: Intent) -> Requirement:
+        """Return whose approvals a payment needs. Raises: PolicyDenied, SignerUnavailable."""
+        answer = self._ask(AskRequirement(intent=IntentText.of(intent)), RequirementText)
+        keys = {officer.name: officer.key for officer in answer.officers}
+        return Requirement(
+            officers=Officers(keys=keys, age_s_max=answer.age_s_max), needed=answer.needed
+        )
+
     def sign(
         self,
         intent: Intent,
@@ -115,8 +126,8 @@ class SignerClient:
     ) -> Signed:
         """Return the signed transaction; the same request has the same answer, so retries are safe.
 
-        approvals: of officers, `NAME:BASE64`. index: of the deposit address that sends; None for
-        the hot wallet or the gas tank.
+        approvals: of officers, `NAME:MILLISECONDS:BASE64`. index: of the deposit address that
+        sends; None for the hot wallet or the gas tank.
         Raises: PolicyDenied, ApprovalRequired, LimitExceeded, FeeAboveCap, NonceConflict: it was
         not signed. SignerUnavailable: whether it was is unknown: ask the same again.
         """

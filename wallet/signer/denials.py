@@ -27,6 +27,7 @@ class Denial(StrEnum):
     AMOUNT_OF_DAY = "amount_of_day"
     APPROVALS = "approvals"
     BAD_APPROVAL = "bad_approval"
+    APPROVAL_EXPIRED = "approval_expired"
     OTHER_INTENT = "other_intent"
     SECOND_SLOT = "second_slot"
     SLOT_TAKEN = "slot_taken"

@@ -34,6 +34,12 @@ class AskXpub(_Message, frozen=True, kw_only=True):
     role: str
 
 
+class AskRequirement(_Message, frozen=True, kw_only=True):
+    """Whose approvals does the policy want for this payment?"""
+
+    intent: IntentText
+
+
 class SlotText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A slot: chain, owner and anchor."""
 
@@ -96,6 +102,21 @@ class Signature(_Message, frozen=True, kw_only=True):
     txid: str
 
 
+class OfficerText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An officer, and the public key: Ed25519, 32 bytes."""
+
+    name: str
+    key: bytes
+
+
+class RequirementText(_Message, frozen=True, kw_only=True):
+    """needed: how many of the officers. age_s_max: how long an approval counts."""
+
+    officers: tuple[OfficerText, ...]
+    needed: int
+    age_s_max: int
+
+
 class MessageSignature(_Message, frozen=True, kw_only=True):
     """An address and its signature of a text (65 bytes)."""
 
@@ -116,8 +137,8 @@ class Failed(_Message, frozen=True, kw_only=True):
     message: str
 
 
-Ask = AskStatus | AskXpub | AskSignature | AskMessage
-Answer = Status | Xpub | Signature | MessageSignature | No | Failed
+Ask = AskStatus | AskXpub | AskRequirement | AskSignature | AskMessage
+Answer = Status | Xpub | RequirementText | Signature | MessageSignature | No | Failed
 
 
 def rule_name(chain: str, kind: str, token: str | None) -> str:

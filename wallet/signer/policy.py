@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from wallet.approvals import Officers
 from wallet.keys.errors import BadAddress
 from wallet.keys.ethereum import parse_address
 from wallet.signer.messages import rule_name
@@ -24,6 +25,7 @@ ANY: Final = "any"
 OWN: Final = "own:"
 EVM: Final = "eip155:"
 FILE_BYTES_MAX: Final = 1024 * 1024
+DAY_S: Final = 24 * 60 * 60
 PAYING_NOBODY: Final = (IntentKind.RELEASE, IntentKind.DEPLOY)
 COINS_ONLY: Final = (*PAYING_NOBODY, IntentKind.CALL)
 
@@ -107,11 +109,15 @@ class Rule(_Strict, frozen=True, kw_only=True):
 
 
 class PolicyFile(_Strict, frozen=True, kw_only=True):
-    """The whole file. stop_file: while it is there, nothing at all is signed."""
+    """The whole file. stop_file: while it is there, nothing at all is signed.
+
+    approval_age_s_max: how long after an officer made it an approval still counts.
+    """
 
     version: Annotated[int, msgspec.Meta(ge=1, le=1)]
     stop_file: Path
     message_prefix: Annotated[str, msgspec.Meta(min_length=8)] = "Foldex proof: "
+    approval_age_s_max: Annotated[int, msgspec.Meta(ge=60, le=30 * DAY_S)] = DAY_S
     officers: tuple[Officer, ...] = ()
     chains: tuple[ChainPolicy, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -124,7 +130,10 @@ class Policy:
         self.stop_file = file.stop_file
         self.message_prefix = file.message_prefix
         self.hash = digest
-        self.officers = {officer.name: officer.key for officer in file.officers}
+        self.officers = Officers(
+            keys={officer.name: officer.key for officer in file.officers},
+            age_s_max=file.approval_age_s_max,
+        )
         self.chains = {chain.id: chain for chain in file.chains}
         self._rules = {rule.name: rule for rule in file.rules}
 

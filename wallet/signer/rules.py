@@ -7,7 +7,7 @@ how much it moves, who approved it, and what was signed before for the same paym
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wallet.approvals import Approval, content_hash, is_valid
+from wallet.approvals import Approval, Officers, content_hash
 from wallet.keys.errors import KeysError
 from wallet.keys.ethereum import checksummed, parse_address
 from wallet.signer.denials import Denial, Denied
@@ -98,7 +98,8 @@ def check(
     _check_fee(request, chain, history, slot, now_ms)
     _check_anchor(request, history, slot)
     _check_amount(intent, rule, history, now_ms)
-    return Allowed(rule=rule, slot=slot, approved_by=_approvers(request, rule, policy))
+    approved_by = _approvers(request, rule, policy.officers, history, now_ms)
+    return Allowed(rule=rule, slot=slot, approved_by=approved_by)
 
 
 def check_effect(intent: Intent, transaction: Transaction, owner: str) -> None:
@@ -222,20 +223,31 @@ def _check_amount(intent: Intent, rule: Rule, history: History, now_ms: int) -> 
         raise Denied(Denial.AMOUNT_OF_DAY, f"{intent.amount} is more than is left of 24 hours")
 
 
-def _approvers(request: Request, rule: Rule, policy: Policy) -> tuple[str, ...]:
-    """Return the officers whose valid approvals were given; there are enough of them."""
-    officers: set[str] = set()
+def _approvers(
+    request: Request, rule: Rule, officers: Officers, history: History, now_ms: int
+) -> tuple[str, ...]:
+    """Return the officers whose valid approvals were given; there are enough of them.
+
+    Their age counts when a payment is signed first: what replaces an attempt later pays the same.
+    """
+    intent = request.intent
+    was_approved = name_of(intent.kind, intent.id) in history.contents
+    approved: set[str] = set()
+    expired: set[str] = set()
     for approval in request.approvals:
-        key = policy.officers.get(approval.officer)
-        if key is None or not is_valid(approval, key, request.intent):
-            raise Denied(
-                Denial.BAD_APPROVAL, f"the approval of {approval.officer!r} is not for this payment"
-            )
-        officers.add(approval.officer)
-    needed = rule.approvals_needed(request.intent.amount)
-    if len(officers) < needed:
-        raise Denied(Denial.APPROVALS, f"{len(officers)} of {needed} officers have approved it")
-    return tuple(sorted(officers))
+        name = approval.officer
+        if not officers.is_genuine(approval, intent):
+            raise Denied(Denial.BAD_APPROVAL, f"the approval of {name!r} is not for this payment")
+        if officers.is_from_the_future(approval, now_ms):
+            raise Denied(Denial.BAD_APPROVAL, f"the approval of {name!r} is dated in the future")
+        too_old = officers.has_expired(approval, now_ms) and not was_approved
+        (expired if too_old else approved).add(name)
+    needed = rule.approvals_needed(intent.amount)
+    if len(approved) < needed:
+        code = Denial.APPROVAL_EXPIRED if expired - approved else Denial.APPROVALS
+        old = f"; of {', '.join(sorted(expired))} it is too old" if expired else ""
+        raise Denied(code, f"{len(approved)} of {needed} officers have approved it{old}")
+    return tuple(sorted(approved))
 
 
 def _own(key: KeyRef, own: OwnAddress, denial: Denial) -> str:

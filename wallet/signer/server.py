@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from wallet.approvals import IntentText
 from wallet.keys.errors import KeysError
 from wallet.signer.denials import Denial, Denied
 from wallet.signer.journal import JournalError
@@ -19,6 +20,7 @@ from wallet.signer.messages import (
     Answer,
     Ask,
     AskMessage,
+    AskRequirement,
     AskSignature,
     AskStatus,
     AskXpub,
@@ -26,6 +28,8 @@ from wallet.signer.messages import (
     Failed,
     MessageSignature,
     No,
+    OfficerText,
+    RequirementText,
     Signature,
     Status,
     Xpub,
@@ -158,6 +162,8 @@ class Server:
                 return self._status()
             case AskXpub(role=role):
                 return self._xpub(role)
+            case AskRequirement():
+                return self._requirement(ask.intent)
             case AskSignature():
                 return self._sign(ask)
             case AskMessage():
@@ -183,6 +189,22 @@ class Server:
             return Xpub(text=self._signer.keyring.xpub(Role(role)).text)
         except ValueError:
             return No(code=Denial.WRONG_KEY, message="there is no such role here")
+
+    def _requirement(self, intent: IntentText) -> Answer:
+        """Say what the policy wants. A question is no request: it is not in the journal."""
+        policy = self._signer.policy
+        rule = policy.rule(intent.chain, intent.kind, intent.token)
+        try:
+            amount = intent.intent().amount
+        except ValueError:
+            return No(code=Denial.BAD_INTENT, message="its parts do not fit each other")
+        if rule is None:
+            return No(code=Denial.NO_RULE, message=f"no rule allows a {intent.kind} of this asset")
+        return RequirementText(
+            officers=tuple(OfficerText(*each) for each in policy.officers.keys.items()),
+            needed=rule.approvals_needed(amount),
+            age_s_max=policy.officers.age_s_max,
+        )
 
     def _sign(self, ask: AskSignature) -> Answer:
         try:
