@@ -65,7 +65,7 @@ def approved(run: EthereumRun, account: str, amount: int, address: Address) -> i
     run.exchange.do(ApproveWithdrawal(time_ms=1, withdrawal_id=number, approved_by="op"))
     [wanted] = [e for e in run.exchange.approved(0)[0] if e.withdrawal_id == number]
     intent = run.custody.withdrawals.intent(wanted)
-    run.custody.approve(intent, "ann", run.approval(intent))
+    run.custody.reviews.approve(intent, run.approval(intent))
     return number
 
 
