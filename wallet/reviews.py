@@ -13,7 +13,7 @@ from wallet.errors import ApprovalExpired, BadApproval, DuplicateApproval
 from wallet.policy import Policy
 from wallet.ports import Requirement, Signer
 from wallet.records.review import Review, review_id
-from wallet.types import Intent
+from wallet.types import Intent, IntentId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class Reviews:
         self._signer = signer
         self._policy = policy
         self._clock_ms = clock_ms
+        self._asked: set[IntentId] = set()
 
     def recorded(self, intent: Intent) -> dict[str, str]:
         """Return what was handed in by now, by officer, in the order of their names."""
@@ -63,14 +64,18 @@ class Reviews:
     def is_done(self, intent: Intent) -> bool:
         """Return whether a payment has the approvals that it needs.
 
-        The signer is asked only when custody's own policy has enough of them.
-        Raises: PolicyDenied: its policy does not allow it at all; SignerUnavailable.
+        The signer is asked at first sight, so that nobody waits for what no rule allows, and then
+        only when custody's own policy has enough of them.
+        Raises: PolicyDenied: the signer's policy does not allow it at all; SignerUnavailable.
         """
         if not self._policy.is_reviewed(intent):
             return True
-        if len(self.recorded(intent)) < self._policy.approvals_needed(intent):
+        enough = len(self.recorded(intent)) >= self._policy.approvals_needed(intent)
+        if intent.id in self._asked and not enough:
             return False
-        return self.state(intent).is_done
+        done = self.state(intent).is_done
+        self._asked.add(intent.id)
+        return done
 
     def for_signer(self, intent: Intent) -> list[str]:
         """Return what the signer is shown: a bad one among good ones would be denied.

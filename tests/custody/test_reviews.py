@@ -167,6 +167,13 @@ def test_what_no_rule_of_the_signer_allows_is_given_back_with_the_reason(world: 
     assert payment_of(world, 1).anchor == ""
 
 
+def test_what_no_rule_allows_is_not_left_waiting_for_its_officers(world: World) -> None:
+    world.signer.forbids.add(IntentKind.WITHDRAWAL)
+    world.start()
+    world.settle(2)
+    check(world, 1, paid=False)
+
+
 def test_what_the_signer_still_denies_is_given_back_once_its_slot_is_used_up(world: World) -> None:
     world.signer.denies.add("withdrawal-1")
     world.signer.denial = ApprovalRequired

@@ -89,17 +89,22 @@ def check(
     check_effect(intent, request.transaction, _own(request.key, own, Denial.WRONG_KEY))
     rule = policy.rule(intent.chain, intent.kind, intent.token)
     if rule is None:
-        raise Denied(
-            Denial.NO_RULE,
-            f"no rule of the signer's policy allows a {intent.kind} of {intent.token or 'coins'}:"
-            " add one to its file and start the signer again",
-        )
+        raise no_rule(intent.kind, intent.token)
     _check_parties(request, rule, own)
     _check_fee(request, chain, history, slot, now_ms)
     _check_anchor(request, history, slot)
     _check_amount(intent, rule, history, now_ms)
     approved_by = _approvers(request, rule, policy.officers, history, now_ms)
     return Allowed(rule=rule, slot=slot, approved_by=approved_by)
+
+
+def no_rule(kind: IntentKind, token: str | None) -> Denied:
+    """Return the denial of what the policy does not name."""
+    return Denied(
+        Denial.NO_RULE,
+        f"no rule of the signer's policy allows a {kind} of {token or 'coins'}:"
+        " add one to its file and start the signer again",
+    )
 
 
 def check_effect(intent: Intent, transaction: Transaction, owner: str) -> None:

@@ -37,7 +37,7 @@ from wallet.signer.messages import (
     send,
 )
 from wallet.signer.rlp import BadEncoding
-from wallet.signer.rules import KeyRef, Request
+from wallet.signer.rules import KeyRef, Request, no_rule
 from wallet.signer.signer import Signer
 from wallet.signer.transaction import decode
 from wallet.types import Address, ChainId, Slot
@@ -199,7 +199,8 @@ class Server:
         except ValueError:
             return No(code=Denial.BAD_INTENT, message="its parts do not fit each other")
         if rule is None:
-            return No(code=Denial.NO_RULE, message=f"no rule allows a {intent.kind} of this asset")
+            denied = no_rule(intent.kind, intent.token)
+            return No(code=denied.code, message=denied.message)
         return RequirementText(
             officers=tuple(OfficerText(*each) for each in policy.officers.keys.items()),
             needed=rule.approvals_needed(amount),
