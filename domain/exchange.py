@@ -127,8 +127,8 @@ class Exchange:
 
     # Orders and trades: the hot path.
 
-    def open_order(self, event: OrderPlaced, market: Market) -> Order:
-        """Register an order as placed in its market and return it; moves no funds, no book."""
+    def _order_placed(self, event: OrderPlaced) -> None:
+        market = self.markets[event.market]
         account = self.accounts[event.account]
         try:
             base = account.balances[market.base_asset]
@@ -136,30 +136,25 @@ class Exchange:
         except KeyError:
             base = account.balance(market.base_asset)
             quote = account.balance(market.quote_asset)
-        order = account.open_orders[event.order_id] = Order(
-            event.order_id,
+        order_id, side, hold = event.order_id, event.side, event.hold
+        order = account.open_orders[order_id] = Order(
+            order_id,
             event.account,
-            event.side,
+            side,
             event.price_ticks,
             event.quantity_lots,
-            event.hold,
+            hold,
             event,
             base,
             quote,
         )
         if event.client_order_id:
             account.client_orders[event.client_order_id] = order
-        return order
-
-    def _order_placed(self, event: OrderPlaced) -> None:
-        market = self.markets[event.market]
-        order = self.open_order(event, market)
-        self.next_order_id = order.order_id + 1
-        hold = order.hold
-        if event.side == BUY:
-            paying, book = order.quote, market.bids
+        self.next_order_id = order_id + 1
+        if side == BUY:
+            paying, book = quote, market.bids
         else:
-            paying, book = order.base, market.asks
+            paying, book = base, market.asks
         paying.free -= hold
         paying.held += hold
         if event.resting_lots:

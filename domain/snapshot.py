@@ -17,7 +17,7 @@ from domain.events import (
     RequestAnswered,
 )
 from domain.exchange import Exchange
-from domain.ledger import Account, Balance, Withdrawal
+from domain.ledger import Account, Withdrawal
 from domain.ledger import Asset as LedgerAsset
 from domain.market import Market, MarketStatus
 from domain.order_book import BookSide
@@ -109,15 +109,17 @@ def load(state: bytes) -> Exchange:
     if dumped.format != FORMAT:
         raise SnapshotUnreadable(f"snapshot format {dumped.format}, not {FORMAT}")
     exchange = Exchange()
+    _load_ledger(exchange, dumped)
+    for market in dumped.markets:
+        _load_market(exchange, market)
+    _load_open_orders(exchange)
+    # Last, as placing the open orders again has moved them.
+    _load_balances(exchange, dumped)
     exchange.position = dumped.position
     exchange.time_ms = dumped.time_ms
     exchange.writer = dumped.writer
     exchange.next_order_id = dumped.next_order_id
     exchange.next_withdrawal_id = dumped.next_withdrawal_id
-    _load_ledger(exchange, dumped)
-    for market in dumped.markets:
-        _load_market(exchange, market)
-    _load_open_orders(exchange)
     return exchange
 
 
@@ -178,8 +180,6 @@ def _load_ledger(exchange: Exchange, dumped: _State) -> None:
         )
     for kept in dumped.accounts:
         account = exchange.accounts[kept.account_id] = Account(kept.account_id)
-        for code, free, held in kept.balances:
-            account.balances[code] = Balance(int(free), int(held))
         account.withdrawal_requests.update(kept.withdrawal_requests)
         account.debts.update((code, int(debt)) for code, debt in kept.debts)
     exchange.deposits.update((deposit.deposit_id, deposit) for deposit in dumped.deposits)
@@ -198,11 +198,21 @@ def _load_market(exchange: Exchange, dumped: _Market) -> None:
     market.next_trade_id = dumped.next_trade_id
     for side, orders in ((market.bids, dumped.bids), (market.asks, dumped.asks)):
         for kept in orders:
-            order = exchange.open_order(kept.placed, market)
+            exchange.apply(kept.placed)
+            order = exchange.accounts[kept.placed.account].open_orders[kept.placed.order_id]
+            side.remove(order)
             order.price_ticks = kept.price_ticks
             order.quantity_lots = kept.quantity_lots
             order.hold = kept.hold
             side.add(order)
+
+
+def _load_balances(exchange: Exchange, dumped: _State) -> None:
+    for kept in dumped.accounts:
+        account = exchange.accounts[kept.account_id]
+        for code, free, held in kept.balances:
+            balance = account.balance(code)
+            balance.free, balance.held = int(free), int(held)
 
 
 def _load_open_orders(exchange: Exchange) -> None:
