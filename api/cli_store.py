@@ -82,6 +82,7 @@ def verify(data: DataOption = "", as_json: JsonOption = False) -> None:
                     "seal": report.head.seal.hex(),
                     "state_hash": report.state_hash,
                     "snapshots": report.snapshots,
+                    "ignored_snapshots": report.ignored,
                     "seconds": round(report.seconds, 3),
                     "problems": report.problems,
                 }
@@ -90,6 +91,8 @@ def verify(data: DataOption = "", as_json: JsonOption = False) -> None:
             say(f"good        {report.commits:,} commits, {report.events:,} events")
             say(f"last seal   {report.head.seal.hex()}")
             say(f"state hash  {report.state_hash}")
+            for position in report.ignored:
+                say(f"ignored     the snapshot at event {position:,}: of another version, to be made anew")
             for problem in report.problems:
                 where = f"event {problem.position:,}: " if problem.position else ""
                 say(f"PROBLEM     {where}{problem.detail}")

@@ -9,7 +9,7 @@ from eventsourcing.domain import EventSourcingError
 from domain.events import Event
 from domain.exchange import Exchange
 from domain.invariants import check
-from domain.snapshot import state_hash
+from domain.snapshot import FORMAT, SnapshotUnreadable, format_of, state_hash
 from eventstore.commit import GENESIS, Head
 from eventstore.errors import StoreDamaged, StoreError
 from eventstore.recovery import Progress, paused_gc
@@ -31,7 +31,8 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was checked, and what is wrong.
 
     commits, events, head, state_hash: of the good part of the log, from its beginning.
-    snapshots: how many were compared with the replayed state. seconds: how long it took.
+    snapshots: how many were compared with the replayed state. ignored: where there are snapshots
+    of another version, which starts pass over too. seconds: how long it took.
     """
 
     commits: int
@@ -39,6 +40,7 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     head: Head
     state_hash: str
     snapshots: int
+    ignored: list[int]
     seconds: float
     problems: list[Problem]
 
@@ -68,6 +70,7 @@ def verify(store: Store, *, progress: Progress | None = None) -> VerifyReport:
         head=verification.head,
         state_hash=state_hash(verification.exchange),
         snapshots=verification.snapshots,
+        ignored=verification.ignored,
         seconds=time.perf_counter() - started_s,
         problems=verification.problems,
     )
@@ -88,6 +91,7 @@ class _Verification:
         self.exchange = Exchange()
         self.head = GENESIS
         self.snapshots = 0
+        self.ignored: list[int] = []
         self.problems: list[Problem] = []
 
     def run(self) -> None:
@@ -140,14 +144,17 @@ class _Verification:
 
     def _compare_snapshot(self, position: int) -> None:
         """Report a snapshot that is not the replayed state; one dropped meanwhile is no matter."""
-        self.snapshots += 1
         try:
-            same = self._snapshots.at(position).state_hash == state_hash(self.exchange)
+            snapshot = self._snapshots.at(position)
         except StoreError as error:
             if position in self._snapshots.positions():
                 self._add(position, f"the snapshot at event {position}: {error}")
             return
-        if not same:
+        if _is_of_another_version(snapshot.state):
+            self.ignored.append(position)
+            return
+        self.snapshots += 1
+        if snapshot.state_hash != state_hash(self.exchange):
             self._add(position, f"the snapshot at event {position} is not the replayed state")
 
     def _refuse_snapshots_beyond_the_end(self, snapshots_at: list[int]) -> None:
@@ -157,6 +164,13 @@ class _Verification:
 
     def _add(self, position: int, detail: str) -> None:
         self.problems.append(Problem(position, detail))
+
+
+def _is_of_another_version(state: bytes) -> bool:
+    try:
+        return format_of(state) != FORMAT
+    except SnapshotUnreadable:
+        return False
 
 
 def _last_position(log: Log) -> int:

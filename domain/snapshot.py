@@ -75,6 +75,12 @@ class _State(msgspec.Struct, array_like=True):
     reversals: list[DepositReversed]
 
 
+class _AnyState(msgspec.Struct, array_like=True):
+    """What a state of every format begins with."""
+
+    format: int
+
+
 class SnapshotUnreadable(Exception):
     """The bytes are not a state that this version of Foldex can read."""
 
@@ -98,6 +104,14 @@ def dump(exchange: Exchange) -> bytes:
             [reversal for _, reversal in sorted(exchange.reversals.items())],
         )
     )
+
+
+def format_of(state: bytes) -> int:
+    """Return the format of dumped bytes, of whichever version. Raises: SnapshotUnreadable."""
+    try:
+        return msgspec.msgpack.decode(state, type=_AnyState).format
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise SnapshotUnreadable(str(error)) from error
 
 
 def load(state: bytes) -> Exchange:

@@ -10,7 +10,7 @@ from audit.replay import replay
 from audit.verify import verify
 from domain.events import AccountOpened, DepositCredited
 from domain.exchange import Exchange
-from domain.snapshot import dump, state_hash
+from domain.snapshot import FORMAT, dump, state_hash
 from eventstore.commit import GENESIS
 from eventstore.errors import StoreDamaged
 from eventstore.recovery import recover
@@ -134,6 +134,24 @@ def test_verify_finds_a_snapshot_that_is_not_the_replayed_state(store: Store) ->
     assert [each.detail for each in report.problems] == [
         f"the snapshot at event {position} is not the replayed state"
     ]
+
+
+def test_verify_passes_over_a_snapshot_of_another_version(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade it is of no use, and no damage either: a start passes over it too."""
+    position = whole_commits(store)[6]
+    recovered = recover(store.log, None, until_position=position)
+    now = dump(recovered.exchange)
+    older = bytes([now[0], FORMAT - 1]) + now[2:]  # The first field of the array.
+    store.snapshots.save(snapshot_of(position, recovered.head, older))
+    report = verify(store)
+    assert (report.problems, report.ignored, report.snapshots) == ([], [position], 0)
+    assert recover(store.log, store.snapshots).snapshot_position == 0
+    assert f"snapshot format {FORMAT - 1}, not {FORMAT}" in caplog.text
+
+    alter_snapshot(store, position)
+    assert [each.position for each in verify(store).problems] == [position]
 
 
 def test_verify_reports_what_it_checked(store: Store) -> None:
