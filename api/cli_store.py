@@ -92,7 +92,8 @@ def verify(data: DataOption = "", as_json: JsonOption = False) -> None:
             say(f"last seal   {report.head.seal.hex()}")
             say(f"state hash  {report.state_hash}")
             for position in report.ignored:
-                say(f"ignored     the snapshot at event {position:,}: of another version, to be made anew")
+                detail = "of another version, to be made anew"
+                say(f"ignored     the snapshot at event {position:,}: {detail}")
             for problem in report.problems:
                 where = f"event {problem.position:,}: " if problem.position else ""
                 say(f"PROBLEM     {where}{problem.detail}")

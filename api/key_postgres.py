@@ -1,69 +1,24 @@
 """API keys in PostgreSQL, in a schema of their own, on the library's recorder."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from typing import Final, Self
+from contextlib import ExitStack, closing
+from typing import Final
 from uuid import UUID
 
 import psycopg
 from eventsourcing.application import Application
 from eventsourcing.persistence import ProgrammingError
-from eventsourcing.postgres import PostgresDatastore, PostgresFactory
-from eventsourcing.utils import Environment, EnvType
-from psycopg.types.composite import register_composite
 
 from api.key_stores import decoded_master_key
 from api.keys import KeyStore, KeyStoreError
 from eventstore.errors import NoStore
-from eventstore.postgres_connection import (
-    Connection,
-    Connections,
-    Server,
-    library_error,
-    store_errors,
-)
+from eventstore.postgres_application import environment_on
+from eventstore.postgres_connection import Server, library_error, store_errors
 from eventstore.postgres_schema import RUN_MIGRATE
 
 SCHEMA: Final = "foldex_keys"
 
 _NAME: Final = "api"
 _TABLE: Final = f"{SCHEMA}.{_NAME}_events"
-_URL: Final = "DATABASE_URL"
-
-
-class KeysFactory(PostgresFactory):
-    """The library's, on connections of ours."""
-
-    def __init__(self, env: Environment | EnvType | None) -> None:
-        super().__init__(env)
-        self.datastore = _Datastore(Server(self.env.get(_URL) or ""))
-
-
-class _Datastore(PostgresDatastore):
-    """The library's, without its own pool, which takes long to notice that a server is away."""
-
-    def __init__(self, server: Server) -> None:
-        self._connections = Connections(server, "foldex keys", role="none")
-        super().__init__("", "", "", "", "", schema=SCHEMA)
-
-    @contextmanager
-    def get_connection(self) -> Iterator[Connection]:
-        """Lend a connection. Raises: PersistenceError."""
-        with self._connections.connection() as connection:
-            for kind in self.psycopg_type_adapters.values():
-                if not connection.adapters.types.get(kind.oid):
-                    register_composite(kind, connection)
-            yield connection
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connections.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def migrate_keys(url: str) -> bool:
@@ -109,13 +64,7 @@ def keys_on(url: str, master_key: str) -> KeyStore:
 
 def _application(url: str, *, create_table: bool) -> Application[UUID]:
     return _Keys(
-        env={
-            "PERSISTENCE_MODULE": f"{__name__}:{KeysFactory.__name__}",
-            "CREATE_TABLE": "y" if create_table else "n",
-            # The library wants to be given these; what counts is the URL.
-            **{f"POSTGRES_{name}": "" for name in ("DBNAME", "HOST", "USER", "PASSWORD")},
-            _URL: url,
-        }
+        env=environment_on(url, schema=SCHEMA, title="foldex keys", create_table=create_table)
     )
 
 

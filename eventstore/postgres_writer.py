@@ -14,7 +14,7 @@ import psycopg
 from eventsourcing.persistence import OperationalError, PersistenceError, StoredEvent
 from psycopg.pq import TransactionStatus
 
-from eventstore.errors import StoreLocked
+from eventstore.errors import StoreError, StoreLocked
 from eventstore.postgres_connection import SETTINGS, Connection, Server, become, library_error
 from eventstore.postgres_schema import WRITER_ROLE, check_schema
 
@@ -42,6 +42,8 @@ _FACTS: Final = """SELECT pid, backend_start,
 _INSERT: Final = """INSERT INTO foldex.stored_events
         (originator_id, originator_version, topic, state)
     VALUES (%b, %b, %b, %b) RETURNING notification_id"""
+_MAY_APPEND: Final = """SELECT has_table_privilege('foldex.stored_events', 'INSERT')
+    OR coalesce(pg_has_role(to_regrole(%s), 'MEMBER'), false) AS may"""
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got"
 _HOLDER: Final = """SELECT application_name, client_addr::text AS address, backend_start
     FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -73,7 +75,8 @@ class PostgresWriter:
     def lock(self, stream: str, wait_s: float = 0.0) -> None:
         """Connect, and hold the right to append to a stream until closed, or disconnected.
 
-        Raises: StoreLocked: another process had it all the time; OperationalError.
+        Raises: StoreLocked: another process had it all the time; StoreError: the user may not
+        append; OperationalError.
         """
         with self._using:
             self._lock_name = f"{APPLICATION} {stream}"
@@ -125,6 +128,7 @@ class PostgresWriter:
             check_schema(connection, self._server)
             session = _check(connection)
             if self._lock_name is not None:
+                _require_right(connection, self._server)
                 _lock(connection, self._lock_name, wait_s)
             become(connection, WRITER_ROLE)  # Last: it may not see what sessions there are.
         except psycopg.Error as error:
@@ -196,6 +200,17 @@ def _check(connection: Connection) -> _Session:
         if facts[setting] == "off":
             raise OperationalError(f"it does not write durably: {setting} is off; switch it on")
     return _Session(facts["pid"], facts["backend_start"])
+
+
+def _require_right(connection: Connection, server: Server) -> None:
+    """Raises: StoreError: the user may not append; a standby should say so before it is needed."""
+    found = connection.execute(_MAY_APPEND, [WRITER_ROLE]).fetchone()
+    if found is None or not found["may"]:
+        user = connection.info.user
+        raise StoreError(
+            f"the user {user!r} may not append to the log in {server.name}: "
+            f"let its owner run `GRANT {WRITER_ROLE} TO {user}`"
+        )
 
 
 def _lock(connection: Connection, name: str, wait_s: float) -> None:

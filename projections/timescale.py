@@ -18,9 +18,11 @@ CHUNKS_AS_WRITTEN: Final = 30
 
 _log = logging.getLogger(__name__)
 
+# The setting is there when the server loads the library at its start. Which libraries it loads only
+# superusers may ask.
 _AVAILABLE: Final = """
     SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
-       AND current_setting('shared_preload_libraries') LIKE '%timescaledb%'
+       AND current_setting('timescaledb.max_background_workers', true) IS NOT NULL
 """
 
 

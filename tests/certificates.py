@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,7 +28,7 @@ class Authority:
     def make(cls, directory: Path) -> Self:
         """Make one that nobody knew before, and write its certificate into a directory."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _named("Foldex test authority")
+        name = _named(f"Foldex test authority {uuid4().hex}")
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         signed = _builder(name, name, key).add_extension(constraints, critical=True)
         file = directory / "authority.pem"

@@ -6,6 +6,7 @@ both succeed.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -14,8 +15,9 @@ import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import PersistenceError, RecordConflictError
-from psycopg.conninfo import conninfo_to_dict
 
+from eventstore.postgres_application import environment_on
+from eventstore.postgres_connection import Server, library_error, store_errors
 from wallet.errors import WalletError
 
 FILE: Final = "wallet.sqlite"
@@ -89,25 +91,18 @@ def open_sqlite(directory: Path) -> Books:
 def open_postgres(url: str, *, create: bool = False) -> Books:
     """Return the books in a database, in the schema `foldex_wallet`. create: its tables, too.
 
-    Raises: eventsourcing.persistence.PersistenceError: they cannot be opened.
+    Raises: eventsourcing.persistence.PersistenceError: they cannot be opened; StoreError: the URL
+    is not PostgreSQL's.
     """
-    given = conninfo_to_dict(url)
-    return Books(
-        {
-            "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": str(given.get("dbname") or ""),
-            "POSTGRES_HOST": str(given.get("host") or ""),
-            "POSTGRES_PORT": str(given.get("port") or "5432"),
-            "POSTGRES_USER": str(given.get("user") or ""),
-            "POSTGRES_PASSWORD": str(given.get("password") or ""),
-            "POSTGRES_SCHEMA": SCHEMA,
-            "CREATE_TABLE": "y" if create else "n",
-        }
-    )
+    return Books(environment_on(url, schema=SCHEMA, title="foldex custody", create_table=create))
 
 
 def migrate(url: str) -> None:
-    """Make the schema and the tables of the books. Raises: psycopg.Error, PersistenceError."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-    open_postgres(url, create=True).close()
+    """Make the schema and the tables of the books. Raises: StoreError."""
+    server = Server(url)
+    with store_errors(server), closing(server.connect("foldex migrate")) as connection:
+        try:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        except psycopg.Error as error:
+            raise library_error(error) from error
+        open_postgres(url, create=True).close()
