@@ -329,7 +329,7 @@ async def bump_payment(body: PaymentRequest, who: Operator, foldex: FoldexDep) -
     """Have a transaction that waits too long replaced in its place, at a higher fee.
 
     Asked again before the replacement is signed it changes nothing. Refused: nothing is signed yet
-    (`NOT_SIGNED`), it has ended (`ALREADY_ENDED`), the policy pays no more (`FEE_ABOVE_CAP`).
+    (`NOT_SIGNED`), it has ended (`ALREADY_ENDED`), the policy pays no more (`FEE_CAP_REACHED`).
     """
     payment = IntentId(body.payment)
     found = await ask_custody(foldex, lambda desk: desk.bump(payment, who.key_id))

@@ -28,7 +28,7 @@ from domain.events import (
 from eventstore.store import Log
 from projections.database import ViewsMissing, ViewsUnavailable
 from projections.views import Views
-from wallet.errors import ExchangeUnreadable
+from wallet.errors import ExchangeAway
 from wallet.ports import (
     ApprovedWithdrawal,
     ExchangeRefused,
@@ -46,7 +46,7 @@ Answer = TypeVar("Answer")
 Send = Callable[[Command], Receipt]
 """Has a command done; raises Rejected, or EngineError and ApiProblem: whether it was is unknown."""
 Listed = Callable[[str], int | None]
-"""Returns the decimals of a listed asset. Raises: ExchangeUnreadable."""
+"""Returns the decimals of a listed asset. Raises: ExchangeAway."""
 
 
 def listed_in(views: Views) -> Listed:
@@ -56,7 +56,7 @@ def listed_in(views: Views) -> Listed:
         try:
             found = {each.asset: each.decimals for each in views.assets()}
         except (ViewsMissing, ViewsUnavailable) as error:
-            raise ExchangeUnreadable(str(error)) from error
+            raise ExchangeAway(str(error)) from error
         return found.get(asset)
 
     return decimals

@@ -63,13 +63,6 @@ class UnknownAsset(WalletError):
     code = "UNKNOWN_ASSET"
 
 
-class ExchangeUnreadable(WalletError):
-    """What the exchange lists cannot be read now."""
-
-    code = "EXCHANGE_UNAVAILABLE"
-    retryable = True
-
-
 class UnknownContract(WalletError):
     """There is no such contract or artefact."""
 
@@ -95,7 +88,7 @@ class ExchangeSaysNo(WalletError):
 
 
 class ExchangeAway(WalletError):
-    """The exchange does not answer, or not whether it did what it was asked for."""
+    """The exchange does not answer: what it lists is unknown now, or what it did when asked."""
 
     code = "EXCHANGE_UNAVAILABLE"
     retryable = True
@@ -224,7 +217,7 @@ class NotSigned(WalletError):
 class FeeCapReached(WalletError):
     """A replacement would cost more than the policy pays."""
 
-    code = "FEE_ABOVE_CAP"
+    code = "FEE_CAP_REACHED"
 
 
 class NonceConflict(WalletError):

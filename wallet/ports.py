@@ -78,7 +78,7 @@ class Exchange(Protocol):
     def decimals(self, asset: str) -> int | None:
         """Return the decimals of an asset's ledger unit; None when it is not listed.
 
-        Raises: ExchangeUnreadable (an error of `wallet.errors`): ask again.
+        Raises: ExchangeAway (an error of `wallet.errors`): ask again.
         """
 
     def approved(self, after: int) -> tuple[Sequence[ApprovedWithdrawal], int]:

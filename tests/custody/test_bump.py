@@ -47,7 +47,7 @@ def test_nothing_is_bumped_above_the_cap_of_the_policy(world: World) -> None:
     version = payment_of(world, 1).version
     with pytest.raises(FeeCapReached) as refused:
         Desk(world.another_process()).bump(NAME, "op")
-    assert (refused.value.code, refused.value.retryable) == ("FEE_ABOVE_CAP", False)
+    assert (refused.value.code, refused.value.retryable) == ("FEE_CAP_REACHED", False)
     assert payment_of(world, 1).version == version
 
 
