@@ -162,6 +162,8 @@ def _rescan_line(view: "RescanView") -> str:
 
 
 def _show(token: "TokenView", *, as_json: bool) -> None:
+    from wallet.token_desk import SIGNED
+
     if as_json:
         say_json(token)
         return
@@ -169,5 +171,5 @@ def _show(token: "TokenView", *, as_json: bool) -> None:
     say(f"{token.asset}  {token.contract}  {token.decimals} decimals  {state}")
     if token.allowed is None:
         say("  the signer does not answer")
-    elif missing := {"withdrawal", "sweep"} - set(token.allowed):
-        say(f"  the signer's policy has no rule for its: {', '.join(sorted(missing))}")
+    elif missing := [kind for kind in SIGNED if kind not in token.allowed]:
+        say(f"  the signer's policy has no rule for: {', '.join(missing)}")

@@ -45,7 +45,7 @@ _TOKEN: Final = {
     **_TERMS,
     "watched_after": 4711,
     "disabled": "",
-    "allowed": ["withdrawal", "sweep"],
+    "allowed": ["withdrawal", "sweep", "top_up"],
 }
 _RESCAN: Final = {
     "chain": _CHAIN,

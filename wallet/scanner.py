@@ -168,6 +168,9 @@ class Scanner:
         for transfer in scan.transfers:
             effects.append(effect_of_transfer(transfer))
             self._take_transfer(transfer, ref, stretch)
+        for each in scan.ignored:
+            _log.info("ignored: %s of the unregistered %s arrived at %s in %s",
+                      each.amount, each.contract, each.address, each.txid)  # fmt: skip
         for spend in scan.spends:
             effects += effects_of_spend(self._chain, self._book, spend)
         stretch.blocks.append([ref.height, ref.hash, ref.parent, effects])

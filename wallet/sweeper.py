@@ -65,12 +65,13 @@ class Sweeper:
         """Return whether the signer would sign it: a denied sweep costs gas, and would be again."""
         if coin.token is None:
             return True
-        if not self._signer.allows(self._chain.id, IntentKind.SWEEP, coin.token):
-            if coin.asset not in self._said:
-                self._said.add(coin.asset)
-                _log.warning("the signer's policy has no rule for sweeps of %s", coin.token)
-            return False
-        return True
+        needed = ((IntentKind.SWEEP, coin.token), (IntentKind.TOP_UP, None))
+        if all(self._signer.allows(self._chain.id, *each) for each in needed):
+            return True
+        if coin.asset not in self._said:
+            self._said.add(coin.asset)
+            _log.warning("%s is not swept: the signer's policy has no rule for it", coin.token)
+        return False
 
     def _busy(self) -> set[Address]:
         """Return senders with open payments, and addresses that gas is on its way to."""

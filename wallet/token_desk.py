@@ -17,8 +17,8 @@ from wallet.service import Custody
 from wallet.tokens import TokenRequest
 from wallet.types import IntentKind
 
-SIGNED: Final = (IntentKind.WITHDRAWAL, IntentKind.SWEEP)
-"""What custody does with a token, if the signer's policy allows it."""
+SIGNED: Final = (IntentKind.WITHDRAWAL, IntentKind.SWEEP, IntentKind.TOP_UP)
+"""What custody does with a token, if the signer's policy allows it; a top-up is of coins."""
 
 Answer = TypeVar("Answer")
 
@@ -149,7 +149,11 @@ class TokenDesk:
     def _allowed(self, token: RegisteredToken) -> list[str] | None:
         chain, signer = self._custody.chain.id, self._custody.signer
         try:
-            return [k.value for k in SIGNED if signer.allows(chain, k, token.contract)]
+            return [
+                kind.value
+                for kind in SIGNED
+                if signer.allows(chain, kind, None if kind is IntentKind.TOP_UP else token.contract)
+            ]
         except SignerUnavailable:
             return None
 

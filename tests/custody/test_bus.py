@@ -170,7 +170,7 @@ def test_a_token_is_registered_stopped_and_let_go_on_by_command(bus: Bus) -> Non
     assert {"txid": "", "value": "0", "to": "", "from": ""}.items() <= first.body.items()
     assert (first.body["token"]["minimum"], first.body["token"]["allowed"]) == (
         "0.500000",
-        ["withdrawal", "sweep"],
+        ["withdrawal", "sweep", "top_up"],
     )
     before = bus.world.custody.book.position
     assert bus.ask(command) == first

@@ -406,8 +406,11 @@ def test_a_token_of_the_run_is_swept_withdrawn_and_its_gas_is_no_deposit(world: 
     assert world.reconcile().differences == []
 
 
-def test_what_the_signer_would_not_sweep_is_not_planned_and_costs_no_gas(world: World) -> None:
-    world.signer.unlisted.add((IntentKind.SWEEP, TOKEN))
+@pytest.mark.parametrize("unlisted", [(IntentKind.SWEEP, TOKEN), (IntentKind.TOP_UP, None)])
+def test_what_the_signer_would_not_sweep_is_not_planned_and_costs_no_gas(
+    world: World, unlisted: tuple[IntentKind, TokenId | None]
+) -> None:
+    world.signer.unlisted.add(unlisted)
     register(world)
     world.deposit("ann", 10**6, TOKEN)
     world.settle(8)

@@ -97,7 +97,7 @@ def _check_custody(shown: list[Any]) -> None:
     """Deposits arrive on chain, are confirmed and credited; withdrawals are approved and paid."""
     tokens, _, deposits, balances, requested, *rest = shown
     assert [(each["asset"], each["allowed"]) for each in tokens] == [
-        ("USDT", ["withdrawal", "sweep"])
+        ("USDT", ["withdrawal", "sweep", "top_up"])
     ]
     assert {(each["asset"], each["amount"], each["status"]) for each in deposits["items"]} == {
         ("ETH", "1.50000000", "credited"),

@@ -229,7 +229,7 @@ def test_a_token_is_registered_once_and_its_deposits_credited(
     assert problem_code(refused) == "unknown_asset"
     made = created(operator.send("POST", "/v1/operator/custody/tokens", TERMS))
     assert {"minimum": "0.500000", "hot_high": "0.000000", "disabled": ""}.items() <= made.items()
-    assert made["allowed"] == ["withdrawal", "sweep"]
+    assert made["allowed"] == ["withdrawal", "sweep", "top_up"]
     again = created(operator.send("POST", "/v1/operator/custody/tokens", TERMS))
     assert again == made
     created(ann.send("POST", "/v1/deposit-addresses", {"asset": "TOK"}))

@@ -1,5 +1,6 @@
 """Tokens that are registered while custody runs, on a real EVM with the real signer."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,7 +75,10 @@ def payments(run: EthereumRun, kind: IntentKind) -> list[Payment]:
     return [each for each in found if each.intent.kind is kind]
 
 
-def test_a_token_comes_is_swept_with_gas_from_the_tank_and_goes(run: EthereumRun) -> None:
+def test_a_token_comes_is_swept_with_gas_from_the_tank_and_goes(
+    run: EthereumRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "wallet.scanner")
     chain = run.chain
     ann, bob = (run.custody.addresses.of(name) for name in ("ann", "bob"))
     pay_token(chain.url, chain.token, ann, "300")
@@ -82,13 +86,14 @@ def test_a_token_comes_is_swept_with_gas_from_the_tank_and_goes(run: EthereumRun
     assert free(run, "ann") == 0
 
     made = Desk(run.custody).tokens.add(request_of(chain), "op")
-    assert made.allowed == ["withdrawal", "sweep"]
+    assert made.allowed == ["withdrawal", "sweep", "top_up"]
     fake = deploy_token(chain.url, "Demo dollar", "USDT")
     pay_token(chain.url, chain.token, bob, "200")
     pay_token(chain.url, chain.token, run.custody.keys.hot, "1000")
     run.settle(2)
     pay_token(chain.url, fake, bob, "5000")
     run.settle(4)
+    assert f"5000000000 of the unregistered {fake} arrived at {bob}" in caplog.text
     assert (free(run, "ann"), free(run, "bob")) == (0, 200 * WHOLE * UNITS)
 
     asked = run.custody.rescans.request("before", 0, None, "op").id
@@ -120,7 +125,7 @@ def test_a_token_that_the_signer_does_not_list_comes_in_but_never_goes(run: Ethe
     other = deploy_token(chain.url, "Other", "OTH")
     run.settle(1)
     made = Desk(run.custody).tokens.add(request_of(chain, other), "op")
-    assert made.allowed == []
+    assert made.allowed == ["top_up"]
     address = run.custody.addresses.of("ann")
     pay_token(chain.url, other, address, "300")
     pay_token(chain.url, other, run.custody.keys.hot, "1000")

@@ -1,0 +1,124 @@
+"""`foldex wallet token …` and `rescan`, beside an exchange that runs custody."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.__main__ import app
+from api.demo_chain import DemoChain, start_chain
+from api.faucet import deploy_token, pay_token
+from tests.api_client import Served, created, serving
+from tests.e2e.test_production import until
+from wallet.types import Address
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """An exchange that runs custody on a chain of its own, and a shell beside it."""
+
+    served: Served
+    chain: DemoChain
+
+    def foldex(self, *words: str) -> Result:
+        return CliRunner().invoke(app, ["wallet", *words])
+
+    def ok(self, *words: str) -> Any:
+        done = self.foldex(*words, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def free(self, account: str) -> int:
+        found = self.served.foldex.engine.exchange.accounts[account]
+        return int(found.free("USDC"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    data = tmp_path_factory.mktemp("exchange")
+    with pytest.MonkeyPatch.context() as patch, serving(data) as served, ExitStack() as opened:
+        chain = start_chain(served.foldex.settings, opened, block_s=0.1)
+        operator = served.client("", "operate")
+        for asset in ("USDC", "OTH", "FRS"):
+            created(operator.send("POST", "/v1/operator/assets", {"asset": asset}))
+        created(operator.send("POST", "/v1/operator/accounts", {"account": "ann"}))
+        assert served.foldex.runner.wait_for(served.position, 10)
+        served.foldex.start_custody(chain.settings)
+        patch.setenv("FOLDEX_DATA", str(data))
+        patch.setenv("FOLDEX_ETHEREUM_URL", chain.url)
+        patch.setenv("FOLDEX_SIGNER", str(chain.settings.signer))
+        patch.setenv("FOLDEX_WALLET_CONFIG", str(chain.settings.wallet_config))
+        yield World(served, chain)
+        served.foldex.stop()
+
+
+ADD = ("--decimals", "6", "--minimum", "1", "--no-review")
+
+
+def test_a_token_is_added_stopped_let_go_on_and_what_came_before_is_found(world: World) -> None:
+    desk = world.served.foldex.desk
+    assert desk is not None
+    token = world.chain.token
+    pay_token(world.chain.url, token, desk.address("ann"), "12.5")
+    until(lambda: desk.status().height >= 3)
+    added = world.ok("token", "add", token, "USDC", *ADD)
+    assert (added["asset"], added["minimum"], added["review"]) == ("USDC", "1.000000", False)
+    assert added["allowed"] == ["withdrawal", "sweep", "top_up"]
+    done = world.ok("rescan", "0", "--id", "before", "--wait")
+    assert (done["status"], done["found"], done["next"]) == ("done", 1, done["last"] + 1)
+    assert until(lambda: world.free("ann")) == 1_250_000_000
+    assert world.ok("rescan", "0", "--id", "before", "--wait") == done
+    assert world.ok("rescans") == [done]
+    assert world.foldex("rescans").stdout.startswith("before  0 to ")
+
+    stopped = world.ok("token", "disable", token, "--reason", "a drill")
+    assert stopped["disabled"] == "a drill"
+    assert "disabled: a drill" in world.foldex("token", "list").stdout
+    assert world.ok("token", "enable", token)["disabled"] == ""
+    [shown] = world.ok("token", "list")
+    assert shown["contract"] == token
+    assert "6 decimals  enabled" in world.foldex("token", "list").stdout
+
+
+def test_what_the_signer_does_not_list_is_said(world: World) -> None:
+    other = deploy_token(world.chain.url, "Other", "OTH")
+    until(lambda: world.foldex("token", "add", other, "OTH", *ADD).exit_code == 0)
+    listed = world.foldex("token", "list").stdout
+    assert "the signer's policy has no rule for: withdrawal, sweep\n" in listed
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("token", "add", "nonsense", "USDC", *ADD), 3, "BAD_ADDRESS"),
+        (("token", "add", "PAYEE", "NONE", *ADD), 3, "the exchange does not list NONE"),
+        (("token", "add", "TOKEN", "ETH", *ADD), 3, "TOKEN_CONFLICT"),
+        (("token", "add", "PAYEE", "FRS", *ADD), 3, "UNKNOWN_CONTRACT"),
+        (("token", "add", "FRESH", "FRS", "--decimals", "8"), 3, "has 6 decimals, not 8"),
+        (("token", "add", "TOKEN", "USDC"), 2, "--decimals"),
+        (("token", "disable", "PAYEE", "--reason", "x"), 3, "UNKNOWN_TOKEN"),
+        (("token", "enable", "PAYEE"), 3, "UNKNOWN_TOKEN"),
+        (("rescan", "0", "999999", "--id", "far"), 3, "are not within 0 to"),
+        (("rescan", "0"), 2, "--id"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    world: World, words: tuple[str, ...], code: int, said: str
+) -> None:
+    places = {"TOKEN": world.chain.token, "PAYEE": Address("0x" + "12" * 20)}
+    if "FRESH" in words:
+        places["FRESH"] = deploy_token(world.chain.url, "Fresh", "FRS")
+        until(lambda: _is_there(world, places["FRESH"]))
+    done = world.foldex(*(str(places.get(word, word)) for word in words))
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _is_there(world: World, contract: Address) -> bool:
+    done = world.foldex("call", "erc20", contract, "symbol")
+    return done.exit_code == 0
