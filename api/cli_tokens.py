@@ -77,7 +77,7 @@ def list_(data: DataOption = "", as_json: JsonOption = False) -> None:
     with clear_errors(), ExitStack() as opened:
         found = open_desk(settings_for(data), opened).tokens.all()
         if as_json:
-            say_json(found)
+            say_json({"tokens": found})
             return
         for each in found:
             _show(each, as_json=False)
@@ -137,7 +137,7 @@ def rescans(data: DataOption = "", as_json: JsonOption = False) -> None:
     with clear_errors(), ExitStack() as opened:
         found = open_desk(settings_for(data), opened).tokens.rescans()
         if as_json:
-            say_json(found)
+            say_json({"rescans": found})
             return
         for each in found:
             say(_rescan_line(each))

@@ -148,16 +148,17 @@ class Desk:
 
         Raises: BadRequest: not on the chain, or finer than the ledger; BadAddress, TagRequired.
         """
-        coin = self._custody.coins.of_asset(asset)
-        units, rest = coin.to_ledger(amount) if coin else (0, 0)
-        if units <= 0 or rest:
-            raise BadRequest(f"{amount} base units of {asset} are not an amount of the ledger's")
-        wanted = ApprovedWithdrawal(
-            withdrawal_id=0, account="", asset=asset, amount=units, address=to
-        )
         with self._up_to_date():
-            self._custody.withdrawals.intent(wanted)
-        return units
+            coin = self._custody.coins.of_asset(asset)
+            units, rest = coin.to_ledger(amount) if coin else (0, 0)
+            if units <= 0 or rest:
+                raise BadRequest(f"{amount} base units of {asset} are no amount of the ledger's")
+            self._custody.withdrawals.intent(
+                ApprovedWithdrawal(
+                    withdrawal_id=0, account="", asset=asset, amount=units, address=to
+                )
+            )
+            return units
 
     def cancel(self, withdrawal: ApprovedWithdrawal, reason: str) -> PaymentView:
         """Decide that an approved withdrawal is not to be paid, while nothing is signed for it.

@@ -211,9 +211,9 @@ class Payments:
             return
         slot = Slot.numbered(owner.chain, owner.address, owner.next_slot)
         try:
+            self._check_enabled(payment.intent)
             if not self._reviews.is_done(payment.intent):
                 return
-            self._check_enabled(payment.intent)
             unsigned = self._build(payment.intent, slot, payment)
         except (FeeAboveCap, InsufficientHotFunds) as error:
             _log.info("%s waits: %s", payment.intent.id, error)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,11 @@ from typer.testing import CliRunner, Result
 
 from api.__main__ import app
 from api.demo_chain import DemoChain, start_chain
+from api.deployment import deployment_of
 from api.faucet import deploy_token, pay_token
-from tests.api_client import Served, created, serving
+from api.settings import Settings
 from tests.e2e.test_production import until
+from tests.processes import Process, SigningClient, free_port
 from wallet.types import Address
 
 
@@ -21,65 +23,76 @@ from wallet.types import Address
 class World:
     """An exchange that runs custody on a chain of its own, and a shell beside it."""
 
-    served: Served
     chain: DemoChain
+    settings: dict[str, str]
+    url: str
+    ann: SigningClient
 
     def foldex(self, *words: str) -> Result:
-        return CliRunner().invoke(app, ["wallet", *words])
+        return CliRunner().invoke(app, ["wallet", *words], env=self.settings)
 
     def ok(self, *words: str) -> Any:
         done = self.foldex(*words, "--json")
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
-    def free(self, account: str) -> int:
-        found = self.served.foldex.engine.exchange.accounts[account]
-        return int(found.free("USDC"))
+    def free(self) -> dict[str, str]:
+        balances = self.ann.ask(self.url, "GET", "/v1/balances")
+        return {each["asset"]: each["free"] for each in balances}
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     data = tmp_path_factory.mktemp("exchange")
-    with pytest.MonkeyPatch.context() as patch, serving(data) as served, ExitStack() as opened:
-        chain = start_chain(served.foldex.settings, opened, block_s=0.1)
-        operator = served.client("", "operate")
+    with ExitStack() as opened:
+        chain = start_chain(Settings(data=data), opened, block_s=0.1)
+        settings = {
+            "FOLDEX_DATA": str(data),
+            "FOLDEX_ETHEREUM_URL": chain.url,
+            "FOLDEX_SIGNER": str(chain.settings.signer),
+            "FOLDEX_WALLET_CONFIG": str(chain.settings.wallet_config),
+        }
+        port = free_port()
+        served = opened.enter_context(Process(settings, data, "serve", "--port", port))
+        served.says("Foldex at")
+        keys = opened.enter_context(closing(deployment_of(chain.settings).open_keys(create=True)))
+        operator, ann = (
+            opened.enter_context(closing(SigningClient(*keys.create(account, scopes))))
+            for account, scopes in (("", ["operate"]), ("ann", ["read"]))
+        )
+        made = World(chain, settings, f"http://127.0.0.1:{port}", ann)
         for asset in ("USDC", "OTH", "FRS"):
-            created(operator.send("POST", "/v1/operator/assets", {"asset": asset}))
-        created(operator.send("POST", "/v1/operator/accounts", {"account": "ann"}))
-        assert served.foldex.runner.wait_for(served.position, 10)
-        served.foldex.start_custody(chain.settings)
-        patch.setenv("FOLDEX_DATA", str(data))
-        patch.setenv("FOLDEX_ETHEREUM_URL", chain.url)
-        patch.setenv("FOLDEX_SIGNER", str(chain.settings.signer))
-        patch.setenv("FOLDEX_WALLET_CONFIG", str(chain.settings.wallet_config))
-        yield World(served, chain)
-        served.foldex.stop()
+            operator.ask(made.url, "POST", "/v1/operator/assets", {"asset": asset})
+        opening = operator.ask(made.url, "POST", "/v1/operator/accounts", {"account": "ann"})
+        ann.ask(made.url, "GET", f"/v1/balances?min_position={opening['position']}")
+        yield made
+        assert served.end() == 0
 
 
 ADD = ("--decimals", "6", "--minimum", "1", "--no-review")
 
 
 def test_a_token_is_added_stopped_let_go_on_and_what_came_before_is_found(world: World) -> None:
-    desk = world.served.foldex.desk
-    assert desk is not None
     token = world.chain.token
-    pay_token(world.chain.url, token, desk.address("ann"), "12.5")
-    until(lambda: desk.status().height >= 3)
+    asked = {"asset": "ETH"}
+    address = world.ann.ask(world.url, "POST", "/v1/deposit-addresses", asked)["address"]
+    pay_token(world.chain.url, token, Address(address), "12.5")
+    until(lambda: world.ok("status")["height"] >= 3)
     added = world.ok("token", "add", token, "USDC", *ADD)
     assert (added["asset"], added["minimum"], added["review"]) == ("USDC", "1.000000", False)
     assert added["allowed"] == ["withdrawal", "sweep", "top_up"]
     done = world.ok("rescan", "0", "--id", "before", "--wait")
     assert (done["status"], done["found"], done["next"]) == ("done", 1, done["last"] + 1)
-    assert until(lambda: world.free("ann")) == 1_250_000_000
+    assert until(lambda: world.free().get("USDC")) == "12.50000000"
     assert world.ok("rescan", "0", "--id", "before", "--wait") == done
-    assert world.ok("rescans") == [done]
+    assert world.ok("rescans") == {"rescans": [done]}
     assert world.foldex("rescans").stdout.startswith("before  0 to ")
 
     stopped = world.ok("token", "disable", token, "--reason", "a drill")
     assert stopped["disabled"] == "a drill"
     assert "disabled: a drill" in world.foldex("token", "list").stdout
     assert world.ok("token", "enable", token)["disabled"] == ""
-    [shown] = world.ok("token", "list")
+    [shown] = world.ok("token", "list")["tokens"]
     assert shown["contract"] == token
     assert "6 decimals  enabled" in world.foldex("token", "list").stdout
 
@@ -119,6 +132,6 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-def _is_there(world: World, contract: Address) -> bool:
+def _is_there(world: World, contract: str) -> bool:
     done = world.foldex("call", "erc20", contract, "symbol")
     return done.exit_code == 0
