@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         default=NO_SECRET,
         description="`postgresql://USER:PASSWORD@HOST:PORT/NAME`: log, views and keys are there."
-        " Empty: SQLite files in the data directory.",
+        " Several `HOST:PORT`, and libpq's parameters, are understood. Empty: SQLite files in the"
+        " data directory.",
     )
     master_key: SecretStr = Field(
         default=NO_SECRET,
@@ -159,8 +160,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr) -> SecretStr:
-        parts = _split(url.get_secret_value())
-        if url and (parts is None or parts.scheme not in ("postgresql", "postgres")):
+        if url and not _is_postgres_url(url.get_secret_value()):
             raise ValueError("has the form postgresql://USER:PASSWORD@HOST:PORT/NAME")
         return url
 
@@ -218,6 +218,13 @@ def _split(url: str) -> Any:
         return parts if parts.port != 0 else None
     except ValueError:
         return None
+
+
+def _is_postgres_url(url: str) -> bool:
+    """Return whether PostgreSQL understands it; there may be several HOST:PORT, with commas."""
+    scheme, _, rest = url.partition("://")
+    places = rest.partition("/")[0].rpartition("@")[2].split(",")
+    return scheme in ("postgresql", "postgres") and all(_split(f"//{each}") for each in places)
 
 
 def _names_a_port(address: str) -> bool:

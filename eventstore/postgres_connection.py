@@ -75,7 +75,7 @@ class Server:
         host = self._parameters.get("host") or os.environ.get("PGHOST") or "localhost"
         port = self._parameters.get("port") or os.environ.get("PGPORT") or "5432"
         self.database = self._parameters.get("dbname") or os.environ.get("PGDATABASE") or ""
-        self.name = f"the database {self.database!r} of the PostgreSQL server at {host}:{port}"
+        self.name = f"the database {self.database!r} of the PostgreSQL server at {_at(host, port)}"
 
     def connect(
         self, application: str, *, role: str | None = None, settings: Mapping[str, str] = SETTINGS
@@ -173,6 +173,13 @@ class Connections:
             self._idle.clear()
         for connection in idle:
             connection.close()
+
+
+def _at(host: str, port: str) -> str:
+    """Return HOST:PORT; of several hosts each has its own port, or all have the one."""
+    hosts, ports = host.split(","), port.split(",")
+    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
+    return ", ".join(map(":".join, zip(hosts, ports, strict=True)))
 
 
 def become(connection: Connection, role: str) -> None:

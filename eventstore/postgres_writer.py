@@ -33,7 +33,7 @@ _SETTINGS: Final[dict[str, str]] = {
     "lock_timeout": "30s",
 }
 _DURABLE: Final = """SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') = 'off'"""
+    WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"""
 _FACTS: Final = """SELECT pid, backend_start,
         current_setting('fsync') AS fsync,
         current_setting('synchronous_commit') AS synchronous_commit,

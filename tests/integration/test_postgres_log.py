@@ -82,9 +82,12 @@ def login(admin: psycopg.Connection, options: str = "") -> Iterator[str]:
 # Durable.
 
 
-def test_commits_are_durable_when_append_returns(url: str, admin: psycopg.Connection) -> None:
+@pytest.mark.parametrize("less", ["off", "local", "remote_write"])
+def test_commits_are_durable_when_append_returns(
+    url: str, admin: psycopg.Connection, less: str
+) -> None:
     database = urlsplit(url).path[1:]
-    admin.execute(f'ALTER DATABASE "{database}" SET synchronous_commit = off')
+    admin.execute(f'ALTER DATABASE "{database}" SET synchronous_commit = {less}')
     with open_postgres(url, for_writing=True) as store:
         found = writer_of(store).execute("SHOW synchronous_commit").fetchone()
         assert found == {"synchronous_commit": "on"}

@@ -40,6 +40,13 @@ def test_settings_that_code_makes_take_nothing_from_the_environment(
     assert Settings().port == 8000
 
 
+def test_a_database_may_have_several_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://foldex:x@one:5432,two:5433/foldex?target_session_attrs=read-write"
+    monkeypatch.setenv("FOLDEX_DATABASE_URL", url)
+
+    assert read_settings().database_url.get_secret_value() == url
+
+
 def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOLDEX_PORT", "9000")
 
@@ -75,6 +82,7 @@ def test_a_bad_setting_is_refused_by_name_and_value(
     [
         ("FOLDEX_DATABASE_URL", f"mysql://foldex:{SECRET}@db/foldex"),
         ("FOLDEX_DATABASE_URL", f"postgresql://foldex:{SECRET}@db:port/foldex"),
+        ("FOLDEX_DATABASE_URL", f"postgresql://foldex:{SECRET}@one:5432,two:port/foldex"),
         ("FOLDEX_DATABASE_URL", f"postgresql://foldex:{SECRET}@[db/foldex"),
         ("FOLDEX_ENGINE_TOKEN", SECRET[:15]),
     ],
