@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final, TypedDict, TypeVar
 
 from api.engine_port import EnginePort, Result
 from api.engine_questions import (
@@ -33,6 +33,14 @@ POLL_S_MIN: Final = 0.001
 POLL_S_MAX: Final = 0.05
 
 _log = logging.getLogger(__name__)
+
+
+class Stamp(TypedDict):
+    """What every command says beside what is asked: when, in whose name, under which key."""
+
+    time_ms: int
+    scope: str
+    idempotency_key: str
 
 
 class Gateway:
@@ -87,6 +95,10 @@ class Gateway:
     async def open(self) -> None:
         """Begin, on the event loop that everything here is called from."""
         await self._engine.open()
+
+    def stamp(self, scope: str, key: str) -> Stamp:
+        """Return the fields of a command that is asked now. key: the caller's idempotency key."""
+        return Stamp(time_ms=self.clock_ms(), scope=scope, idempotency_key=key)
 
     async def execute(self, command: Command, signature: Signature) -> Receipt:
         """Return the receipt of a command that is durable.

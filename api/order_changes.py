@@ -101,9 +101,7 @@ async def cancel_all_orders(
     gateway = foldex.gateway
     receipt = await gateway.execute(
         CancelAllOrders(
-            time_ms=gateway.clock_ms(),
-            scope=who.account,
-            idempotency_key=key,
+            **gateway.stamp(who.account, key),
             account=who.account,
             market=market,
         ),
@@ -120,9 +118,7 @@ async def _cancel(
         gateway, who.account, order_id=order_id, client_order_id=client_order_id
     )
     command = CancelOrder(
-        time_ms=gateway.clock_ms(),
-        scope=who.account,
-        idempotency_key=key,
+        **gateway.stamp(who.account, key),
         account=who.account,
         order_id=order_id,
         client_order_id=client_order_id,
@@ -167,9 +163,7 @@ async def _amend(
         raise MissingField("price or quantity: give what is to change")
     receipt = await gateway.execute(
         AmendOrder(
-            time_ms=gateway.clock_ms(),
-            scope=who.account,
-            idempotency_key=key,
+            **gateway.stamp(who.account, key),
             account=who.account,
             order_id=order_id,
             client_order_id=client_order_id,

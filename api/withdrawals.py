@@ -83,9 +83,7 @@ async def request_withdrawal(
     asset = await gateway.asset(body.asset)
     receipt = await gateway.execute(
         RequestWithdrawal(
-            time_ms=gateway.clock_ms(),
-            scope=who.account,
-            idempotency_key=key,
+            **gateway.stamp(who.account, key),
             account=who.account,
             asset=asset.code,
             amount=parse_amount(body.amount, asset.decimals, field="amount"),
