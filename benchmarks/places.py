@@ -1,24 +1,18 @@
 """Where durable measures write: an empty store for one run, removed after it."""
 
-import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
-
-import psycopg
-from psycopg.sql import SQL, Identifier
 
 from deploy.services.clone import Clone
-from deploy.services.control import OWN_SERVERS
+from deploy.services.control import known_address
 from eventstore.postgres import open_postgres
 from eventstore.postgres_schema import migrate
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Store
+from tests.services import fresh_database
 
 OpenStore = Callable[[], AbstractContextManager[Store]]
 
@@ -29,12 +23,10 @@ class NoServer(Exception):
 
 def address_of(name: str) -> str:
     """Return where `make services` runs a server. Raises: NoServer."""
-    facts = Clone().facts
-    known = json.loads(facts.read_text()) if facts.exists() else {}
-    address = os.environ.get(OWN_SERVERS[name]) or known.get(name)
-    if not address:
+    address = known_address(Clone(), name)
+    if address is None:
         raise NoServer(f"needs {name}: run `make services`")
-    return str(address)
+    return address
 
 
 @contextmanager
@@ -50,14 +42,8 @@ def directory() -> Iterator[Path]:
 @contextmanager
 def database() -> Iterator[str]:
     """Give the URL of an empty database. Raises: NoServer."""
-    server_url = address_of("postgres")
-    name = f"benchmark_{uuid4().hex}"
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        try:
-            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-        finally:
-            server.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    with fresh_database(address_of("postgres"), "template1") as url:
+        yield url
 
 
 @contextmanager

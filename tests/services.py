@@ -5,7 +5,6 @@
 FOLDEX_REQUIRE_SERVICES=1 says that they must be there.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from deploy.services.clone import Clone
-from deploy.services.control import OWN_SERVERS
+from deploy.services.control import known_address
 
 TITLES = {"postgres": "PostgreSQL", "kafka": "Kafka", "ethereum": "anvil", "openbao": "OpenBao"}
 TEMPLATE_LOCK = 0x666F6C646578  # Any number that nobody else locks.
@@ -27,12 +26,7 @@ CONNECT_TIMEOUT_S = 10
 
 def address_of(name: str) -> str:
     """Return the address of a server; skip or fail the test when there is none."""
-    own = os.environ.get(OWN_SERVERS[name])
-    if own:
-        return own
-    facts = Clone().facts
-    known = json.loads(facts.read_text()) if facts.exists() else {}
-    return str(known[name]) if name in known else missing(name)
+    return known_address(Clone(), name) or missing(name)
 
 
 def missing(name: str, detail: str = "") -> NoReturn:
@@ -67,7 +61,7 @@ def make_template(server_url: str) -> str:
 
 @contextmanager
 def fresh_database(server_url: str, template: str) -> Iterator[str]:
-    """Give the URL of a new database with TimescaleDB, and drop it afterwards."""
+    """Give the URL of a new database like the template, and drop it afterwards."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as server:
         server.execute(

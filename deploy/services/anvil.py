@@ -4,13 +4,12 @@ import json
 import os
 import platform
 import shutil
-import signal
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.services.clone import Clone
-from deploy.services.process import ServiceError, await_ready, end, launch, recorded_pid, say
+from deploy.services.daemon import Daemon
+from deploy.services.process import ServiceError, await_ready, launch, say
 from deploy.services.software import fetch, installed, need_tools
 
 VERSION = "1.7.1"
@@ -21,18 +20,17 @@ PACKAGES = {
 }
 STATE_INTERVAL_S = 5
 START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Anvil:
+class Anvil(Daemon):
     """The Ethereum node of a clone. Whoever calls its methods holds the lock of the clone.
 
     It seals a block for each transaction, and further ones when it is asked to (`evm_mine`).
     """
 
-    clone: Clone
     name = "ethereum"
+    stop_timeout_s = 10
 
     @property
     def data(self) -> Path:
@@ -40,13 +38,9 @@ class Anvil:
         return self.clone.state / "ethereum.state"
 
     @property
-    def log(self) -> Path:
-        """The file that its messages go to."""
-        return self.clone.state / "ethereum.log"
-
-    def pid(self) -> int | None:
-        """Return the pid of its process; None when it does not run."""
-        return recorded_pid(self._pid_file, str(self.data))
+    def mark(self) -> str:
+        """The name of that file."""
+        return str(self.data)
 
     def address(self) -> str:
         """Return its URL; over WebSocket the same place tells of new blocks."""
@@ -68,31 +62,13 @@ class Anvil:
             log=self.log,
             environment=dict(os.environ),
         )
-        self._pid_file.write_text(f"{process.pid}\n")
+        self.remember(process)
         await_ready(
             process, lambda: _answers(self.address()), log=self.log, timeout_s=START_TIMEOUT_S
         )
 
-    def stop(self) -> None:
-        """Write its chain down and stop."""
-        self._end(signal.SIGTERM)
-
-    def crash(self) -> None:
-        """Stop at once: the newest blocks are lost, as in a deep reorganisation."""
-        self._end(signal.SIGKILL)
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.clone.state / "ethereum.pid"
-
     def _options(self) -> list[str]:
         return ["--state", str(self.data), "--state-interval", str(STATE_INTERVAL_S)]
-
-    def _end(self, how: signal.Signals) -> None:
-        pid = self.pid()
-        if pid is not None:
-            end(pid, str(self.data), how, timeout_s=STOP_TIMEOUT_S)
-        self._pid_file.unlink(missing_ok=True)
 
 
 def install() -> Path:

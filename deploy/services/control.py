@@ -1,6 +1,7 @@
 """Start, stop and crash the servers of a clone, one caller at a time."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -94,6 +95,13 @@ def restart_after_crash(clone: Clone, name: str) -> None:
 def status(clone: Clone) -> dict[str, dict[str, str | int | None]]:
     """Return each server's address, pid and state: up, down, or own for a server of your own."""
     return {name: _own_status(name) or _status(_server(clone, name)) for name in NAMES}
+
+
+def known_address(clone: Clone, name: str) -> str | None:
+    """Return where a server was said to be: yours, or the clone's; None when nobody said it."""
+    known = json.loads(clone.facts.read_text()) if clone.facts.exists() else {}
+    address = _own(name) or known.get(name)
+    return None if address is None else str(address)
 
 
 def run(clone: Clone, command: Sequence[str]) -> int:

@@ -4,15 +4,14 @@ import base64
 import os
 import re
 import shutil
-import signal
 import socket
 import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.services.clone import Clone
-from deploy.services.process import ServiceError, await_ready, end, launch, recorded_pid, say
+from deploy.services.daemon import Daemon
+from deploy.services.process import ServiceError, await_ready, launch, say
 from deploy.services.software import fetch, installed, need_tools
 
 VERSION = "4.3.1"
@@ -72,19 +71,18 @@ LOGGING = [
 HEAP = ["-Xms256m", "-Xmx512m"]
 CLUSTER_ID = base64.urlsafe_b64encode(b"foldex-dev-kafka").decode().rstrip("=")
 START_TIMEOUT_S = 90
-STOP_TIMEOUT_S = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Kafka:
+class Kafka(Daemon):
     """The Kafka node of a clone. Whoever calls its methods holds the lock of the clone.
 
     more_properties: lines of its settings, which win over those from here.
     """
 
-    clone: Clone
     more_properties: str = ""
     name = "kafka"
+    stop_timeout_s = 30
 
     @property
     def data(self) -> Path:
@@ -92,13 +90,9 @@ class Kafka:
         return self.clone.state / "kafka"
 
     @property
-    def log(self) -> Path:
-        """The file that its messages go to."""
-        return self.clone.state / "kafka.log"
-
-    def pid(self) -> int | None:
-        """Return the pid of its process; None when it does not run."""
-        return recorded_pid(self._pid_file, str(self._properties))
+    def mark(self) -> str:
+        """The file of its settings."""
+        return str(self._properties)
 
     def address(self) -> str:
         """Return its bootstrap server."""
@@ -118,27 +112,9 @@ class Kafka:
         self._format(libraries)
         self._launch(libraries)
 
-    def stop(self) -> None:
-        """Close its files in order and stop."""
-        self._end(signal.SIGTERM)
-
-    def crash(self) -> None:
-        """Stop at once, as when it is killed: the next start recovers from the topics' files."""
-        self._end(signal.SIGKILL)
-
     @property
     def _properties(self) -> Path:
         return self.clone.state / "kafka.properties"
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.clone.state / "kafka.pid"
-
-    def _end(self, how: signal.Signals) -> None:
-        pid = self.pid()
-        if pid is not None:
-            end(pid, str(self._properties), how, timeout_s=STOP_TIMEOUT_S)
-        self._pid_file.unlink(missing_ok=True)
 
     def _write_properties(self) -> None:
         text = PROPERTIES.format(
@@ -168,7 +144,7 @@ class Kafka:
             log=self.log,
             environment=dict(os.environ),
         )
-        self._pid_file.write_text(f"{process.pid}\n")
+        self.remember(process)
         port = self.clone.port("kafka") or 0
         await_ready(
             process,

@@ -3,14 +3,13 @@
 import os
 import platform
 import shutil
-import signal
 import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.services.clone import Clone
-from deploy.services.process import ServiceError, await_ready, end, launch, recorded_pid, say
+from deploy.services.daemon import Daemon
+from deploy.services.process import ServiceError, await_ready, launch, say
 from deploy.services.software import fetch, installed
 
 VERSION = "2.7.2"
@@ -22,24 +21,14 @@ HASHES = {
 TOKEN = "foldex-development"
 """Its root token. It keeps nothing: each start is empty."""
 START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class OpenBao:
+class OpenBao(Daemon):
     """The key service of a clone. Whoever calls its methods holds the lock of the clone."""
 
-    clone: Clone
     name = "openbao"
-
-    @property
-    def log(self) -> Path:
-        """The file that its messages go to."""
-        return self.clone.state / "openbao.log"
-
-    def pid(self) -> int | None:
-        """Return the pid of its process; None when it does not run."""
-        return recorded_pid(self._pid_file, self._listen)
+    stop_timeout_s = 10
 
     def address(self) -> str:
         """Return its URL."""
@@ -56,36 +45,19 @@ class OpenBao:
                 return
             self.stop()
         self.clone.free_port(self.name)
-        options = [self._listen, f"-dev-root-token-id={TOKEN}", "-dev-no-store-token"]
+        options = [self.mark, f"-dev-root-token-id={TOKEN}", "-dev-no-store-token"]
         process = launch(
             [str(program), "server", "-dev", *options], log=self.log, environment=dict(os.environ)
         )
-        self._pid_file.write_text(f"{process.pid}\n")
+        self.remember(process)
         await_ready(
             process, lambda: _answers(self.address()), log=self.log, timeout_s=START_TIMEOUT_S
         )
 
-    def stop(self) -> None:
-        """Stop it; its keys are gone."""
-        self._end(signal.SIGTERM)
-
-    def crash(self) -> None:
-        """Stop it at once."""
-        self._end(signal.SIGKILL)
-
     @property
-    def _pid_file(self) -> Path:
-        return self.clone.state / "openbao.pid"
-
-    @property
-    def _listen(self) -> str:
+    def mark(self) -> str:
+        """Where it listens."""
         return f"-dev-listen-address=127.0.0.1:{self.clone.port(self.name) or 0}"
-
-    def _end(self, how: signal.Signals) -> None:
-        pid = self.pid()
-        if pid is not None:
-            end(pid, self._listen, how, timeout_s=STOP_TIMEOUT_S)
-        self._pid_file.unlink(missing_ok=True)
 
 
 def install() -> Path:
