@@ -2,14 +2,18 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.custody.test_config import huge_payment
 from wallet.book import Book
+from wallet.policy import Band
 from wallet.records.addresses import AddressBook
+from wallet.records.rescan import Rescan
 from wallet.records.review import Review
+from wallet.records.token_list import RegisteredToken, Terms, TokenList
 from wallet.store import (
     FILE,
     Books,
@@ -20,7 +24,7 @@ from wallet.store import (
     open_postgres,
     open_sqlite,
 )
-from wallet.types import Address, ChainId, IntentId
+from wallet.types import Address, ChainId, IntentId, TokenId
 
 CHAIN = ChainId("fast:1")
 
@@ -94,3 +98,34 @@ def test_a_database_that_does_not_answer_is_tried_again_later(tmp_path: Path) ->
     with pytest.raises(BooksUnavailable):
         list(books.events_after(0))
     books.close()
+
+
+def test_tokens_and_rescans_are_kept_with_amounts_of_any_size(books: Books) -> None:
+    terms = Terms(
+        minimum=2**200,
+        band=Band(low=0, target=2**201, high=2**202, sweep_from=2**100),
+        review=True,
+        measured=False,
+    )
+    token = RegisteredToken(
+        contract=TokenId("0xToken"), asset="TOK", decimals=18, ledger_decimals=8, terms=terms
+    )
+    tokens = TokenList.open(CHAIN)
+    tokens.register(token, "op")
+    rescan = Rescan.request(CHAIN, "r", 3, None, "op")
+    rescan.begin(9)
+    rescan.scanned(9, 1, [[5, "b5", [["0x1", "0xToken", 2**200]]]])
+    books.put(tokens, rescan)
+    tokens.watch(token.contract, 4)
+    tokens.disable(token.contract, "a drill", "op")
+    books.put(tokens)
+    book = Book(CHAIN, books)
+    book.catch_up()
+    assert book.tokens == [replace(token, watched_after=4, disabled="a drill")]
+    assert book.holding(Address("0x1"), TokenId("0xToken")) == 2**200
+    assert (book.is_covered("0xTOKEN", 4), book.is_covered("0xTOKEN", 5)) == (False, True)
+    topics = [type(event).TOPIC for _, event in books.events_after(0)]
+    assert topics == [
+        "token_list_opened.v1", "token_registered.v1", "rescan_requested.v1", "rescan_begun.v1",
+        "blocks_rescanned.v1", "token_watched.v1", "token_disabled.v1",
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from api.demo_chain import OFFICER, DemoChain, start_chain
-from api.faucet import pay
+from api.faucet import TOKEN_DECIMALS, pay, pay_token
 from api.settings import Settings
 from eventstore.kafka_topics import TOPICS
 from tests.e2e.test_production import Production, until
@@ -76,9 +76,20 @@ def bodies(production: Production, topic: str) -> list[dict[str, Any]]:
     return [json.loads(record.value) for each in records for record in each]
 
 
-def free_ether(client: SigningClient, url: str) -> str:
+def command(production: Production, body: dict[str, Any]) -> None:
+    producer = KafkaProducer(bootstrap_servers=production.settings["FOLDEX_KAFKA"])
+    topic = production.settings["FOLDEX_KAFKA_PREFIX"] + "command"
+    producer.send(topic, json.dumps(body).encode())
+    producer.close()
+
+
+def statuses(production: Production) -> set[str]:
+    return {body["status"] for body in bodies(production, "transaction")}
+
+
+def free(client: SigningClient, url: str) -> dict[str, str]:
     balances = client.ask(url, "GET", "/v1/balances")
-    return str({each["asset"]: each["free"] for each in balances}.get("ETH", ""))
+    return {each["asset"]: each["free"] for each in balances}
 
 
 def test_coins_come_and_go_while_custody_is_killed_and_started_again(
@@ -95,24 +106,31 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     operator, alice = production.client("operate"), production.client(
         "read", "withdraw", account="alice"
     )  # fmt: skip
-    operator.ask(url, "POST", "/v1/operator/assets", {"asset": "ETH"})
+    for asset in ("ETH", "USDT"):
+        operator.ask(url, "POST", "/v1/operator/assets", {"asset": asset})
     operator.ask(url, "POST", "/v1/operator/accounts", {"account": "alice"})
 
-    asked = json.dumps({"type": "create_account", "meta": {"account": "alice"}}).encode()
-    producer = KafkaProducer(bootstrap_servers=production.settings["FOLDEX_KAFKA"])
-    producer.send(production.settings["FOLDEX_KAFKA_PREFIX"] + "command", asked)
-    producer.close()
+    command(production, {"type": "create_account", "meta": {"account": "alice"}})
     given = alice.ask(url, "POST", "/v1/deposit-addresses", {"asset": "ETH"})
     address = Address(given["address"])
     [told] = until(lambda: bodies(production, "address.created"))
     assert (told["account"], told["address"]) == ("alice", address)
 
+    pay_token(chain.url, chain.token, address, "12.5")
+    command(production, {"type": "add_token", "contract": chain.token, "asset": "USDT",
+                         "decimals": TOKEN_DECIMALS, "review": False})  # fmt: skip
+    until(lambda: production.foldex("wallet", "token", "list", "--json")["tokens"])
+    command(production, {"type": "rescan", "first": 0, "idempotency_key": "before"})
+    until(lambda: free(alice, url).get("USDT") == "12.50000000")
+
     custody.kill()
     production.processes.remove(custody)
     pay(chain.url, address, 2 * ETHER)
+    pay_token(chain.url, chain.token, address, "1.5")
     time.sleep(2)
     custody = production.start("wallet", "run")
-    until(lambda: free_ether(alice, url) == "2.00000000")
+    until(lambda: free(alice, url).get("ETH") == "2.00000000")
+    until(lambda: free(alice, url)["USDT"] == "14.00000000")
 
     wanted = {"asset": "ETH", "amount": "0.5", "address": PAYEE}
     made = alice.ask(url, "POST", "/v1/withdrawals", wanted, key="w1")
@@ -129,7 +147,8 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     until(lambda: production.foldex("wallet", "status", "--json")["open_payments"] == 0)
     report = production.foldex("wallet", "reconcile", "--json")
     assert report["differences"] == []
-    assert (report["deposits"], report["withdrawals"]) == (1, 1)
+    assert (report["deposits"], report["withdrawals"]) == (3, 1)
+    assert {"registered", "rescanning", "rescanned"} <= statuses(production)
     production.end()
 
 
