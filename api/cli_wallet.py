@@ -96,6 +96,22 @@ def resume(data: DataOption = "") -> None:
         say("resumed")
 
 
+@app.command(
+    name="accept-journal",
+    epilog=examples("foldex wallet accept-journal --reason 'restored, compared'"),
+)
+def accept_journal(
+    reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = ""
+) -> None:
+    """Believe the signer's journal as it is now, though custody saw it further on.
+
+    A journal that is too old forgets whom it paid: first do what docs/security.md says.
+    """
+    with clear_errors(), ExitStack() as opened:
+        open_desk(settings_for(data), opened).accept_journal("command line", reason)
+        say("accepted; custody is still paused: foldex wallet resume")
+
+
 @app.command(epilog=examples("foldex wallet payments", "foldex wallet payments --json"))
 def payments(data: DataOption = "", as_json: JsonOption = False) -> None:
     """List every transaction of ours with its attempts and its end."""

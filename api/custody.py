@@ -53,6 +53,7 @@ _STATUS: Final = {
     "deposits": {"credited": 12, "confirming": 1},
     "open_payments": 0,
     "refills": {},
+    "signer_journal": 4096,
     "hot": _ADDRESS,
     "gas": _ADDRESS,
     "cold": _ADDRESS,

@@ -21,6 +21,7 @@ from wallet.bus_withdrawals import WithdrawalCommands
 from wallet.config import BadConfig, Config, load
 from wallet.desk import Desk
 from wallet.errors import NodeLagging
+from wallet.journal_memory import JournalMemory
 from wallet.kafka_bus import KafkaBus
 from wallet.outbox import Relay
 from wallet.ports import ApprovedWithdrawal, Exchange, ExchangeUnavailable
@@ -115,6 +116,7 @@ def open_custody(
         clock_ms=clock_ms,
     )
     custody.open(config.start_height)
+    signer.memory = JournalMemory(custody.book, writes=send is not None)
     return custody
 
 

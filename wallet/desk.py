@@ -15,6 +15,7 @@ from wallet.approvals import IntentText, canonical
 from wallet.chain import Contracts
 from wallet.contract_desk import KINDS, ContractDesk, ContractView, contract_view
 from wallet.errors import BadRequest, DuplicateMismatch
+from wallet.journal_memory import JournalMemory
 from wallet.ports import ApprovedWithdrawal
 from wallet.records.deposit import Deposit
 from wallet.records.payment import Payment
@@ -79,7 +80,8 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
 class CustodyStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How custody is. height: of the last block followed. paused: why, empty when it is not.
 
-    refills: what the hot wallet asks for from cold, base units by asset.
+    refills: what the hot wallet asks for from cold, base units by asset. signer_journal: how many
+    records the signer's journal had when it was seen last.
     """
 
     chain: str
@@ -89,6 +91,7 @@ class CustodyStatus(msgspec.Struct, frozen=True, kw_only=True):
     deposits: dict[str, int]
     open_payments: int
     refills: dict[str, str]
+    signer_journal: int
     hot: str
     gas: str
     cold: str
@@ -182,6 +185,7 @@ class Desk:
         with self._up_to_date():
             book, keys = self._custody.book, self._custody.keys
             record = book.chain_record
+            known = JournalMemory(book, writes=False).known()
             statuses = Counter(deposit.status for deposit in self._deposits())
             return CustodyStatus(
                 chain=self.chain,
@@ -191,6 +195,7 @@ class Desk:
                 deposits=dict(sorted(statuses.items())),
                 open_payments=len(book.open_payments),
                 refills={asset: str(amount) for asset, amount in sorted(record.refills.items())},
+                signer_journal=known.count if known else 0,
                 hot=keys.hot,
                 gas=keys.gas,
                 cold=keys.cold,
@@ -224,6 +229,14 @@ class Desk:
     def pause(self, reason: str) -> None:
         """Stop crediting and paying."""
         self._change(lambda: self._custody.pause(reason))
+
+    def accept_journal(self, accepted_by: str, reason: str) -> None:
+        """Go on with the signer's journal as it is now, though custody saw it further on.
+
+        Only for people who compared the two; see docs/security.md.
+        """
+        memory = JournalMemory(self._custody.book, writes=True)
+        self._change(lambda: memory.accept(accepted_by, reason))
 
     def resume(self, resumed_by: str) -> None:
         """Go on crediting and paying."""

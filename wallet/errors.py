@@ -157,6 +157,12 @@ class SignerUnavailable(WalletError):
     retryable = True
 
 
+class SignerRolledBack(WalletError):
+    """The signer's journal is an older copy, or another one: it may have forgotten whom it paid."""
+
+    code = "SIGNER_ROLLED_BACK"
+
+
 class VaultLocked(WalletError):
     """The vault is locked: its passphrase or key service is needed."""
 

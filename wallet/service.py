@@ -12,7 +12,7 @@ from wallet.book import Book
 from wallet.chain import Chain
 from wallet.coins import Coins
 from wallet.deposits import Deposits
-from wallet.errors import KeyUsedElsewhere, WalletError
+from wallet.errors import KeyUsedElsewhere, SignerRolledBack, WalletError
 from wallet.payments import Payments
 from wallet.policy import Policy
 from wallet.ports import Exchange, ExchangeUnavailable, Keys, Signer
@@ -103,8 +103,16 @@ class Custody:
 
         look: whether to ask the node, too; without, it is asked only when there is something new
         in the books or to be paid.
-        Raises: WalletError, ExchangeUnavailable: what was done so far is kept.
+        Raises: WalletError, ExchangeUnavailable: what was done so far is kept. SignerRolledBack,
+        KeyUsedElsewhere: and the chain is paused.
         """
+        try:
+            return self._step(progress, look=look)
+        except SignerRolledBack as error:
+            self.pause(error.reason)
+            raise
+
+    def _step(self, progress: Progress | None, *, look: bool) -> bool:
         look = self.book.catch_up() or look
         acted = look and self.scanner.follow(progress)
         acted = self.deposits.settle() or acted
@@ -144,7 +152,7 @@ class Custody:
             _log.info("%s is followed to block %d of %d", self.chain.id, height, tip)
 
     def _survive(self, error: WalletError | ExchangeUnavailable) -> None:
-        if isinstance(error, KeyUsedElsewhere):
+        if isinstance(error, KeyUsedElsewhere | SignerRolledBack):
             _log.error("%s: %s", error.code, error)
         elif isinstance(error, WalletError) and not error.retryable:
             raise error

@@ -138,6 +138,12 @@ class ChaosBooks(Books):
         """The store outlives us."""
 
 
+def new_store() -> tuple[InfrastructureFactory[Any], Any]:
+    """Return a store for `ChaosBooks`, which outlives them."""
+    factory = POPOFactory(Environment("wallet", {}))
+    return factory, factory.application_recorder()
+
+
 class ChaosChain(FastChain):
     """Where answers get lost."""
 
@@ -345,8 +351,7 @@ class World:
         self.keys = FixedKeys()
         self.policy = policy
         self.coins = coins
-        factory = POPOFactory(Environment("wallet", {}))
-        self._store = factory, factory.application_recorder()
+        self._store = new_store()
         self.requests = 0
         self.now_ms = NOON_MS
         self.deposits: list[Tx] = []

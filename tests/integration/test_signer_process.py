@@ -31,6 +31,7 @@ from tests.signer_world import (
     withdrawal,
 )
 from wallet.approvals import format_approval
+from wallet.book import Book
 from wallet.errors import (
     ApprovalRequired,
     FeeAboveCap,
@@ -38,11 +39,13 @@ from wallet.errors import (
     PolicyDenied,
     SignerUnavailable,
 )
+from wallet.journal_memory import JournalMemory
 from wallet.keys.ethereum import message_digest, recover_address
 from wallet.signer import messages
 from wallet.signer.client import DayLimitReached, SignerClient, StoppedByOperator
 from wallet.signer.server import Server, SocketInUse, listen
 from wallet.signer.verify import verify
+from wallet.store import open_memory
 from wallet.types import Address, Intent, IntentId, IntentKind, Slot, Unsigned
 from wallet.vault.document import Role
 
@@ -347,9 +350,13 @@ def test_a_damaged_journal_stops_the_start_and_says_what_to_do(tmp_path: Path) -
 
 
 def kills(directory: Path, rounds: int, seed: int) -> None:
-    """Kill the signer while it is asked, again and again; remember all that it ever answered."""
+    """Kill the signer while it is asked, again and again; remember all that it ever answered.
+
+    Whoever asks remembers the journal, which no crash may seem to set back.
+    """
     chance = random.Random(seed)
     signer = SignerProcess(directory)
+    memory = JournalMemory(Book(CHAIN, open_memory()), writes=True)
     answers: dict[bytes, str] = {}
     slot_of: dict[str, int] = {}
     asked: list[tuple[Intent, int, int]] = []
@@ -358,6 +365,7 @@ def kills(directory: Path, rounds: int, seed: int) -> None:
         killer = threading.Timer(chance.uniform(0, 0.15), signer.end, [signal.SIGKILL])
         killer.start()
         with closing(SignerClient(signer.socket, timeout_s=5)) as client:
+            client.memory = memory
             for number in range(200):
                 again = asked and chance.random() < 0.4
                 request = (

@@ -15,12 +15,14 @@ from wallet.errors import (
     LimitExceeded,
     NonceConflict,
     PolicyDenied,
+    SignerRolledBack,
     SignerUnavailable,
     WalletError,
 )
 from wallet.keys.online import OnlineKeys
 from wallet.ports import Requirement, Signed
 from wallet.signer.denials import Denial
+from wallet.signer.memory import Memory, check_not_behind
 from wallet.signer.messages import (
     Answer,
     Ask,
@@ -30,6 +32,7 @@ from wallet.signer.messages import (
     AskStatus,
     AskXpub,
     BadFrame,
+    Behind,
     Failed,
     MessageSignature,
     No,
@@ -99,6 +102,8 @@ class SignerClient:
         self._index_of = index_of
         self._connection: socket.socket | None = None
         self._one_at_a_time = threading.Lock()
+        self.memory: Memory | None = None
+        """Where it is remembered how far the signer's journal was seen; None: nowhere."""
 
     def status(self) -> Status:
         """Return how the signer is. Raises: SignerUnavailable."""
@@ -166,13 +171,32 @@ class SignerClient:
 
     def _ask(self, ask: Ask, kind: type[Kind]) -> Kind:
         with self._one_at_a_time:
-            answer = self._exchange(ask)
+            answer = self._asked(ask)
         if isinstance(answer, No):
             raise ERRORS.get(answer.code, PolicyDenied)(f"{answer.code}: {answer.message}")
         if isinstance(answer, Failed):
             raise SignerUnavailable(f"the signer has stopped: {answer.message}")
         if not isinstance(answer, kind):
             raise SignerUnavailable("the signer answered another question")
+        return answer
+
+    def _asked(self, ask: Ask) -> Answer:
+        """Ask, and compare the signer's journal with what is known of it.
+
+        Raises: SignerRolledBack: it is an older copy; what it answered is not used.
+        """
+        if self.memory is None:
+            return self._exchange(ask)
+        known = self.memory.known()
+        answer = self._exchange(msgspec.structs.replace(ask, known=known))
+        if isinstance(answer, Failed):
+            return answer
+        if isinstance(answer, Behind):
+            raise SignerRolledBack(f"the signer refuses: {answer.message}")
+        if answer.at is None:
+            raise SignerRolledBack("the signer does not say where its journal is")
+        check_not_behind(answer.at, known)
+        self.memory.saw(answer.at)
         return answer
 
     def _exchange(self, ask: Ask) -> Answer:

@@ -23,7 +23,8 @@ from wallet.signer.records import Record
 
 FILE: Final = "journal.jsonl"
 HEAD: Final = "journal.head"
-GENESIS: Final = bytes(32)
+SEAL_BYTES: Final = 32
+GENESIS: Final = bytes(SEAL_BYTES)
 HEAD_BYTES: Final = 256
 """Each of the two places that the head is written to in turn: a torn write spoils one."""
 LINE_BYTES_MAX: Final = 1024 * 1024
@@ -76,6 +77,7 @@ class Journal:
             raise damaged(directory, "its head file is missing") from None
         self._directory = directory
         self._broken = False
+        self._seals = bytearray()
         self.position = START
 
     @classmethod
@@ -103,7 +105,7 @@ class Journal:
         head = read_head(self._directory, self._authenticate)
         reached_head = head == START
         for record, position in records(self._directory):
-            self.position = position
+            self._move_to(position)
             reached_head = reached_head or position == head
             yield record
         if not reached_head:
@@ -129,11 +131,18 @@ class Journal:
         try:
             _write_all(self._file, position.hash.hex().encode() + b" " + data + b"\n")
             os.fdatasync(self._file)
-            self.position = position
+            self._move_to(position)
             self._write_head()
         except OSError as error:
             raise JournalError(f"the journal cannot be written: {error.strerror}") from None
         self._broken = False
+
+    def has(self, position: Position) -> bool:
+        """Return whether this journal once ended there: else it is an older copy, or another."""
+        if not 0 <= position.count <= self.position.count:
+            return False
+        end = position.count * SEAL_BYTES
+        return position == START or self._seals[end - SEAL_BYTES : end] == position.hash
 
     def close(self) -> None:
         """Let another process have it."""
@@ -141,6 +150,11 @@ class Journal:
             if descriptor >= 0:
                 os.close(descriptor)
         self._file = self._head = -1
+
+    def _move_to(self, position: Position) -> None:
+        """Note the next record. A million of them take 32 MB."""
+        self._seals += position.hash
+        self.position = position
 
     def _write_head(self) -> None:
         line = _head_line(self.position, self._authenticate)

@@ -24,17 +24,36 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Messages are told apart by their names."""
 
 
-class AskStatus(_Message, frozen=True, kw_only=True):
+class JournalMark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A place in the signer's journal: how many records, and the hash of the last of them."""
+
+    count: int
+    seal: bytes
+
+
+class _Ask(_Message, frozen=True, kw_only=True):
+    """known: how far whoever asks has seen the journal; it must not be behind that."""
+
+    known: JournalMark | None = None
+
+
+class _Answer(_Message, frozen=True, kw_only=True):
+    """at: how far the journal is, with what this answer is about."""
+
+    at: JournalMark | None = None
+
+
+class AskStatus(_Ask, frozen=True, kw_only=True):
     """How is the signer?"""
 
 
-class AskXpub(_Message, frozen=True, kw_only=True):
+class AskXpub(_Ask, frozen=True, kw_only=True):
     """What is the extended public key of a role?"""
 
     role: str
 
 
-class AskRequirement(_Message, frozen=True, kw_only=True):
+class AskRequirement(_Ask, frozen=True, kw_only=True):
     """Whose approvals does the policy want for this payment?"""
 
     intent: IntentText
@@ -48,7 +67,7 @@ class SlotText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anchor: str
 
 
-class AskSignature(_Message, frozen=True, kw_only=True):
+class AskSignature(_Ask, frozen=True, kw_only=True):
     """Sign this transaction, which does what the intent says.
 
     index, to_index: which deposit address sends it or is paid by it, if one does or is.
@@ -62,7 +81,7 @@ class AskSignature(_Message, frozen=True, kw_only=True):
     to_index: int | None = None
 
 
-class AskMessage(_Message, frozen=True, kw_only=True):
+class AskMessage(_Ask, frozen=True, kw_only=True):
     """Sign this text with an address of ours, to prove that we have it."""
 
     role: str
@@ -70,7 +89,7 @@ class AskMessage(_Message, frozen=True, kw_only=True):
     text: str
 
 
-class Status(_Message, frozen=True, kw_only=True):
+class Status(_Answer, frozen=True, kw_only=True):
     """position, head: how many records the journal has, and the last one's hash.
 
     policy: its hash. rules: what it allows, each as `rule_name` spells it; all else is denied.
@@ -89,13 +108,13 @@ class Status(_Message, frozen=True, kw_only=True):
     rules: tuple[str, ...] = ()
 
 
-class Xpub(_Message, frozen=True, kw_only=True):
+class Xpub(_Answer, frozen=True, kw_only=True):
     """An extended public key."""
 
     text: str
 
 
-class Signature(_Message, frozen=True, kw_only=True):
+class Signature(_Answer, frozen=True, kw_only=True):
     """A signed transaction and its hash."""
 
     raw: bytes
@@ -109,7 +128,7 @@ class OfficerText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: bytes
 
 
-class RequirementText(_Message, frozen=True, kw_only=True):
+class RequirementText(_Answer, frozen=True, kw_only=True):
     """needed: how many of the officers. age_s_max: how long an approval counts."""
 
     officers: tuple[OfficerText, ...]
@@ -117,17 +136,23 @@ class RequirementText(_Message, frozen=True, kw_only=True):
     age_s_max: int
 
 
-class MessageSignature(_Message, frozen=True, kw_only=True):
+class MessageSignature(_Answer, frozen=True, kw_only=True):
     """An address and its signature of a text (65 bytes)."""
 
     address: str
     signature: bytes
 
 
-class No(_Message, frozen=True, kw_only=True):
+class No(_Answer, frozen=True, kw_only=True):
     """It was refused. code: a Denial."""
 
     code: str
+    message: str
+
+
+class Behind(_Answer, frozen=True, kw_only=True):
+    """The journal is not the one that the asker knows, or an older copy: nothing was done."""
+
     message: str
 
 
@@ -138,7 +163,9 @@ class Failed(_Message, frozen=True, kw_only=True):
 
 
 Ask = AskStatus | AskXpub | AskRequirement | AskSignature | AskMessage
-Answer = Status | Xpub | RequirementText | Signature | MessageSignature | No | Failed
+Sealed = Status | Xpub | RequirementText | Signature | MessageSignature | No | Behind
+"""Answers that say where the journal is."""
+Answer = Sealed | Failed
 
 
 def rule_name(chain: str, kind: str, token: str | None) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from wallet.approvals import IntentText
 from wallet.keys.errors import KeysError
 from wallet.signer.denials import Denial, Denied
-from wallet.signer.journal import JournalError
+from wallet.signer.journal import JournalError, Position
 from wallet.signer.messages import (
     Answer,
     Ask,
@@ -25,11 +25,14 @@ from wallet.signer.messages import (
     AskStatus,
     AskXpub,
     BadFrame,
+    Behind,
     Failed,
+    JournalMark,
     MessageSignature,
     No,
     OfficerText,
     RequirementText,
+    Sealed,
     Signature,
     Status,
     Xpub,
@@ -145,18 +148,41 @@ class Server:
 
     def _answer(self, frame: bytes) -> Answer:
         try:
+            answer = self._sealed(frame)
+        except JournalError as error:
+            _log.critical("%s", error)
+            return Failed(message=str(error))
+        return msgspec.structs.replace(answer, at=self._mark())
+
+    def _sealed(self, frame: bytes) -> Sealed:
+        try:
             ask = msgspec.msgpack.decode(frame, type=Ask)
         except msgspec.MsgspecError as error:
             return self._refused(Denied(Denial.BAD_INTENT, f"no such request: {error}"))
+        if ask.known is not None and not self._signer.has_been_at(_position(ask.known)):
+            return self._behind(ask.known)
         try:
             return self._do(ask)
         except Denied as denied:
             return No(code=denied.code, message=denied.message)
-        except JournalError as error:
-            _log.critical("%s", error)
-            return Failed(message=str(error))
 
-    def _do(self, ask: Ask) -> Answer:
+    def _mark(self) -> JournalMark:
+        position = self._signer.position
+        return JournalMark(position.count, position.hash)
+
+    def _behind(self, known: JournalMark) -> Sealed:
+        """Refuse: somebody knows more than our journal does, so it forgot whom it has paid.
+
+        It is not in the journal, for that is not to be made any longer.
+        """
+        message = (
+            f"its journal has {self._signer.position.count} records and is not the one of which"
+            f" {known.count} were seen: bring back the newest copy, both files (docs/security.md)"
+        )
+        _log.critical("%s", message)
+        return Behind(message=message)
+
+    def _do(self, ask: Ask) -> Sealed:
         match ask:
             case AskStatus():
                 return self._status()
@@ -184,13 +210,13 @@ class Server:
             rules=tuple(rule.name for rule in signer.policy.rules),
         )
 
-    def _xpub(self, role: str) -> Answer:
+    def _xpub(self, role: str) -> Sealed:
         try:
             return Xpub(text=self._signer.keyring.xpub(Role(role)).text)
         except ValueError:
             return No(code=Denial.WRONG_KEY, message="there is no such role here")
 
-    def _requirement(self, intent: IntentText) -> Answer:
+    def _requirement(self, intent: IntentText) -> Sealed:
         """Say what the policy wants. A question is no request: it is not in the journal."""
         policy = self._signer.policy
         rule = policy.rule(intent.chain, intent.kind, intent.token)
@@ -207,7 +233,7 @@ class Server:
             age_s_max=policy.officers.age_s_max,
         )
 
-    def _sign(self, ask: AskSignature) -> Answer:
+    def _sign(self, ask: AskSignature) -> Sealed:
         try:
             intent, transaction = ask.intent.intent(), decode(ask.raw)
         except BadEncoding as error:
@@ -231,7 +257,7 @@ class Server:
         signed = self._signer.sign(request)
         return Signature(raw=signed.raw, txid=signed.txid)
 
-    def _sign_message(self, ask: AskMessage) -> Answer:
+    def _sign_message(self, ask: AskMessage) -> Sealed:
         try:
             key = KeyRef(role=Role(ask.role), index=ask.index)
             address, signature = self._signer.sign_message(key, ask.text)
@@ -247,7 +273,7 @@ class Server:
         wanted = address.lower()
         return next((key for key in known if self._signer.address(key).lower() == wanted), None)
 
-    def _refused(self, denied: Denied) -> Answer:
+    def _refused(self, denied: Denied) -> Sealed:
         self._signer.refuse(denied)
         return No(code=denied.code, message=denied.message)
 
@@ -256,6 +282,10 @@ class Server:
             connection.close()
         for end in (self._listening, self._woken, self._wake):
             end.close()
+
+
+def _position(mark: JournalMark) -> Position:
+    return Position(mark.count, mark.seal)
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -66,6 +66,10 @@ class Signer:
         """How far its journal is."""
         return self._journal.position
 
+    def has_been_at(self, position: Position) -> bool:
+        """Return whether its journal once ended there; if not, it is not the one it should be."""
+        return self._journal.has(position)
+
     def is_stopped(self) -> bool:
         """Return whether the stop file is there; also when we cannot see whether it is."""
         try:
