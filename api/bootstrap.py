@@ -43,7 +43,7 @@ from projections.views import Views
 from wallet.desk import Desk
 
 if TYPE_CHECKING:
-    from api.custody_setup import CustodyRunner
+    from api.custody_part import CustodyPart
     from wallet.kafka_bus import KafkaBus
 
 
@@ -110,7 +110,7 @@ class Foldex(Frontend):
     fence: FenceWatch
     snapshotter: Snapshotter
     publisher: Publisher | None
-    custody: "CustodyRunner | None" = None
+    custody: "CustodyPart | None" = None
     bus: "KafkaBus | None" = None
 
     def start(self) -> None:
@@ -134,10 +134,10 @@ class Foldex(Frontend):
         Raises: BadSetting; WalletError: the node or the signer does not answer, or is another.
         """
         from api.custody_setup import (  # noqa: PLC0415  Without a chain none of it is waited for.
-            CustodyRunner,
             open_bus,
             open_custody,
             open_desk,
+            start_custody,
         )
 
         opened = self.resources
@@ -150,9 +150,8 @@ class Foldex(Frontend):
             clock_ms=self.gateway.clock_ms,
         )
         self.desk = open_desk(settings, self.deployment, opened)
-        self.custody = CustodyRunner(custody)
-        opened.callback(self.custody.stop)
-        self.custody.start()
+        self.custody = start_custody(settings, self.deployment, opened, custody, self.store.log)
+        self.monitor.watch(self.custody)
         if settings.kafka:
             self.bus = open_bus(
                 settings,

@@ -79,12 +79,13 @@ def clear_errors() -> Iterator[None]:
     from projections.database import ViewsBroken, ViewsMissing, ViewsUnavailable
     from wallet.config import BadConfig
     from wallet.errors import WalletError
+    from wallet.ports import ExchangeUnavailable
 
     try:
         yield
     except StoreLocked as error:
         fail(str(error), EXIT_LOCKED)
-    except (StoreError, AppendOutcomeUnknown, EngineError) as error:
+    except (StoreError, AppendOutcomeUnknown, EngineError, ExchangeUnavailable) as error:
         fail(str(error), EXIT_STORE)
     except (ViewsBroken, ViewsMissing, ViewsUnavailable, BusError) as error:
         fail(str(error), EXIT_STORE)

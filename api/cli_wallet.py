@@ -54,12 +54,17 @@ def status(data: DataOption = "", as_json: JsonOption = False) -> None:
         for asset, amount in found.refills.items():
             say(f"the hot wallet {found.hot} asks for {amount} base units of {asset}")
         if found.paused:
-            say(f"PAUSED: {found.paused}")
+            say(f"PAUSED by {found.paused_by or 'custody itself'}: {found.paused}")
+        for each in found.differences:
+            say(f"DIFFERENT: {each}")
 
 
 @app.command(epilog=examples("foldex wallet reconcile", "foldex wallet reconcile --data data"))
 def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
-    """Compare the books with the chain and with the ledger; exit with 1 on any difference."""
+    """Compare the books with the chain and with the ledger; exit with 1 on any difference.
+
+    What differs is recorded in the books and pauses the chain, as custody itself does it hourly.
+    """
     with clear_errors(), ExitStack() as opened:
         from api.custody_setup import reconcile_now
 
@@ -72,7 +77,7 @@ def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
                 say(f"{total.asset}: {total.on_chain} on chain, {total.credited} credited and"
                     f" {total.dust} dust, in base units")  # fmt: skip
             for each in report.differences:
-                say(f"DIFFERENT: {each.what}: books {each.books}, other {each.other}")
+                say(f"DIFFERENT: {each}")
             say(f"{report.addresses} addresses, {report.deposits} deposits and"
                 f" {report.withdrawals} withdrawals compared; {len(report.differences)}"
                 " differences")  # fmt: skip
@@ -84,16 +89,19 @@ def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
 def pause(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = "") -> None:
     """Stop crediting deposits and signing payments."""
     with clear_errors(), ExitStack() as opened:
-        open_desk(settings_for(data), opened).pause(reason)
+        open_desk(settings_for(data), opened).pause(reason, "command line")
         say("paused")
 
 
-@app.command(epilog=examples("foldex wallet resume"))
-def resume(data: DataOption = "") -> None:
-    """Go on crediting and signing."""
+@app.command(epilog=examples("foldex wallet resume --reason 'incident 12 is over'"))
+def resume(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = "") -> None:
+    """Go on crediting and signing, also with the differences that are recorded."""
     with clear_errors(), ExitStack() as opened:
-        open_desk(settings_for(data), opened).resume("command line")
+        desk = open_desk(settings_for(data), opened)
+        desk.resume("command line", reason)
         say("resumed")
+        for each in desk.status().differences:
+            say(f"still different: {each}")
 
 
 @app.command(

@@ -14,7 +14,6 @@ from api.parameters import (
     Depositor,
     FoldexDep,
     Id,
-    NoFields,
     Operator,
     OperatorReader,
     Reader,
@@ -48,7 +47,9 @@ _REVIEW: Final = {"intent": _INTENT, "approvals": ["ann"], "expired": [], "neede
 _STATUS: Final = {
     "chain": _CHAIN,
     "height": 4711,
-    "paused": "",
+    "paused": "RECONCILIATION_FAILED: 1 differences, the first: ETH at 0x7099…: books 5, other 4",
+    "paused_by": "",
+    "differences": [{"what": "ETH at 0x7099…", "books": "5", "other": "4"}],
     "addresses": 3,
     "deposits": {"credited": 12, "confirming": 1},
     "open_payments": 0,
@@ -218,7 +219,7 @@ async def pause(body: PauseRequest, who: Operator, foldex: FoldexDep) -> Respons
     """Stop crediting deposits and signing payments; what was signed may still be mined."""
 
     def stop(desk: Desk) -> CustodyStatus:
-        desk.pause(body.reason)
+        desk.pause(body.reason, who.key_id)
         return desk.status()
 
     return reply(await ask_custody(foldex, stop), foldex.gateway.position)
@@ -226,11 +227,11 @@ async def pause(body: PauseRequest, who: Operator, foldex: FoldexDep) -> Respons
 
 @router.post("/operator/custody/resume", summary="Resume custody", tags=["Operator"])
 @documents(CustodyStatus, example=_STATUS, refuses=(CustodyUnavailable, CustodyRefused))
-async def resume(who: Operator, foldex: FoldexDep, body: NoFields | None = None) -> Response:
-    """Credit deposits and sign payments again."""
+async def resume(body: PauseRequest, who: Operator, foldex: FoldexDep) -> Response:
+    """Credit deposits and sign payments again, also with the `differences` that are recorded."""
 
     def go_on(desk: Desk) -> CustodyStatus:
-        desk.resume(who.key_id)
+        desk.resume(who.key_id, body.reason)
         return desk.status()
 
     return reply(await ask_custody(foldex, go_on), foldex.gateway.position)

@@ -20,11 +20,6 @@ from commands.request_withdrawal import RequestWithdrawal
 from commands.reverse_deposit import ReverseDeposit
 from commands.settle_withdrawal import CompleteWithdrawal, FailWithdrawal, RejectWithdrawal
 from domain.errors import Rejected
-from domain.events import (
-    DepositCredited,
-    DepositReversed,
-    WithdrawalCompleted,
-)
 from eventstore.store import Log
 from projections.database import ViewsMissing, ViewsUnavailable
 from projections.views import Views
@@ -35,7 +30,6 @@ from wallet.ports import (
     ExchangeUnavailable,
     KnownWithdrawal,
 )
-from wallet.reconcile import LedgerFacts
 
 ANSWER_S_MAX: Final = 10.0
 
@@ -156,21 +150,6 @@ class ExchangeLink:
 def _one_line(text: str) -> str:
     """Return a text as the exchange takes one."""
     return "".join(each if each.isprintable() else " " for each in text)[:TEXT_CHARS_MAX]
-
-
-def ledger_facts(log: Log, assets: set[str]) -> LedgerFacts:
-    """Return what the log says of the assets' deposits and paid withdrawals. Raises: StoreError."""
-    credited: dict[str, int] = {}
-    completed: dict[int, str] = {}
-    for commit in log.read_all():
-        for event in commit.events:
-            if isinstance(event, DepositCredited):
-                credited[event.deposit_id] = event.amount
-            elif isinstance(event, DepositReversed):
-                credited.pop(event.deposit_id, None)
-            elif isinstance(event, WithdrawalCompleted) and event.asset in assets:
-                completed[event.withdrawal_id] = event.txid
-    return LedgerFacts(credited=credited, completed=completed)
 
 
 class RemoteEngine:

@@ -9,10 +9,13 @@ from typing import Final
 
 from api.bootstrap import system_clock_ms
 from api.custody_link import RemoteEngine
-from api.custody_setup import CustodyRunner, open_bus, open_custody
+from api.custody_setup import open_bus, open_custody, start_custody
 from api.deployment import deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.logs import configure_logging
+from api.metrics import Metrics
+from api.monitor import Monitor
+from api.parts import StorePart
 from api.settings import Settings
 
 WATCH_EVERY_S: Final = 0.1
@@ -45,9 +48,10 @@ def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
             log=store.log,
             clock_ms=system_clock_ms,
         )
-        runner = CustodyRunner(custody)
-        opened.callback(runner.stop)
-        runner.start()
+        part = start_custody(settings, deployment, opened, custody, store.log)
+        monitor = Monitor(settings, Metrics(), [part, StorePart(store)])
+        opened.callback(monitor.stop)
+        monitor.start()
         on_ready(f"Custody follows {custody.chain.id} from block "
                  f"{custody.book.chain_record.tip.height}")  # fmt: skip
         bus = None
@@ -64,7 +68,7 @@ def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
             bus.start()
 
         def failed() -> BaseException | None:
-            return runner.failed or (bus.failed if bus else None)
+            return part.failed or (bus.failed if bus else None)
 
         while failed() is None and not stop.wait(WATCH_EVERY_S):
             pass

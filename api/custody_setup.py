@@ -2,16 +2,17 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from api.bootstrap import system_clock_ms
 from api.brokers import brokers_of
-from api.custody_link import ExchangeLink, Listed, Send, ledger_facts, listed_in
+from api.custody_link import ExchangeLink, Listed, Send, listed_in
+from api.custody_part import CustodyPart
 from api.deployment import Deployment, deployment_of
+from api.ledger_reader import LedgerReader
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from eventstore.store import Log
@@ -20,20 +21,18 @@ from wallet.bus import Commands
 from wallet.bus_withdrawals import WithdrawalCommands
 from wallet.config import BadConfig, Config, load
 from wallet.desk import Desk
-from wallet.errors import NodeLagging
 from wallet.journal_memory import JournalMemory
 from wallet.kafka_bus import KafkaBus
 from wallet.outbox import Relay
 from wallet.ports import ApprovedWithdrawal, Exchange, ExchangeUnavailable
-from wallet.reconcile import Report, reconcile
+from wallet.reconcile import Report
+from wallet.reconciler import Reconciler
 from wallet.service import Custody
 from wallet.signer.client import SignerClient
 from wallet.types import Address, ChainId
 
 LOCK: Final = "custody"
 """Only one process runs custody; the records' versions make sure of it, the lock is polite."""
-LOOKS: Final = 4
-LOOK_AGAIN_S: Final = 0.7
 
 _log = logging.getLogger(__name__)
 
@@ -149,32 +148,52 @@ def open_desk(settings: Settings, deployment: Deployment, opened: ExitStack) -> 
     return Desk(custody, contracts)
 
 
-def reconcile_now(settings: Settings, opened: ExitStack) -> Report:
-    """Compare books, chain and ledger, while all of them go on.
+def open_reconciler(
+    settings: Settings, deployment: Deployment, opened: ExitStack, log: Log
+) -> Reconciler:
+    """Return what compares books, chain and the ledger of a log, in any process.
 
-    They cannot be read at one moment, so what differs is looked at again: only what stays counts.
-    Raises: NodeLagging: the books are on another branch: follow it first; as `open_custody`.
+    It has books of its own. Raises: as `open_custody`.
+    """
+    custody = open_custody(settings, deployment, opened)
+    ledger = LedgerReader(log)
+    return Reconciler(
+        chain=custody.chain,
+        book=custody.book,
+        coins=custody.coins,
+        keys=custody.keys,
+        ledger=lambda: ledger.facts({coin.asset for coin in custody.coins}),
+        every_s=config_of(settings)[0].reconcile_every_s,
+    )
+
+
+def reconcile_now(settings: Settings, opened: ExitStack) -> Report:
+    """Compare everything now, and record what differs, which pauses the chain.
+
+    Raises: NodeLagging: the books are on another branch: follow it first; ExchangeUnavailable; as
+    `open_custody`.
     """
     deployment = deployment_of(settings)
-    custody = open_custody(settings, deployment, opened)
     store = opened.enter_context(deployment.open_store())
-    assets = {coin.asset for coin in custody.coins}
-    for attempt in range(1, LOOKS + 1):
-        try:
-            report = reconcile(
-                chain=custody.chain,
-                book=custody.book,
-                coins=custody.coins,
-                keys=custody.keys,
-                ledger=ledger_facts(store.log, assets),
-            )
-            if not report.differences or attempt == LOOKS:
-                return report
-        except NodeLagging:
-            if attempt == LOOKS:
-                raise
-        time.sleep(LOOK_AGAIN_S)
-    raise AssertionError("the last look returns or raises")
+    reconciler = open_reconciler(settings, deployment, opened, store.log)
+    report = reconciler.look()
+    reconciler.record(report)
+    return report
+
+
+def start_custody(
+    settings: Settings, deployment: Deployment, opened: ExitStack, custody: Custody, log: Log
+) -> CustodyPart:
+    """Run custody and its reconciliation, each in a thread; `opened` ends them.
+
+    Raises: as `open_custody`.
+    """
+    reconciler = open_reconciler(settings, deployment, opened, log)
+    threads = [CustodyRunner(custody), CustodyRunner(reconciler, "reconciliation")]
+    for each in threads:
+        opened.callback(each.stop)
+        each.start()
+    return CustodyPart(custody, threads)
 
 
 def open_bus(
@@ -207,14 +226,21 @@ def _index(custody: Custody, address: Address) -> int | None:
     return custody.book.index_of.get(address)
 
 
-class CustodyRunner:
-    """Runs custody in a thread. `failed`: why it stopped by itself."""
+class Running(Protocol):
+    """What goes on until it is told to stop."""
 
-    def __init__(self, custody: Custody) -> None:
+    def run(self, stop: threading.Event) -> None:
+        """Go on."""
+
+
+class CustodyRunner:
+    """Runs a part of custody in a thread. `failed`: why it stopped by itself."""
+
+    def __init__(self, part: Running, name: str = "custody") -> None:
         self.failed: BaseException | None = None
-        self._custody = custody
+        self._part = part
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="custody")
+        self._thread = threading.Thread(target=self._run, name=name)
 
     def start(self) -> None:
         """Begin."""
@@ -228,7 +254,7 @@ class CustodyRunner:
 
     def _run(self) -> None:
         try:
-            self._custody.run(self._stop)
+            self._part.run(self._stop)
         except Exception as error:  # noqa: BLE001  Whatever it is, the process has to end.
-            _log.exception("custody stopped")
+            _log.exception("%s stopped", self._thread.name)
             self.failed = error

@@ -42,6 +42,10 @@ GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "foldex_publisher_position": ("Position of the last event known to be in Kafka", ()),
     "foldex_publisher_lag_events": ("Events that are not in Kafka yet", ()),
     "foldex_publisher_lag_seconds": ("Age of the oldest event that is not in Kafka yet", ()),
+    "foldex_custody_height": ("The block that custody has followed its chain to", ("chain",)),
+    "foldex_custody_paused": ("1 while custody neither credits nor pays", ("chain",)),
+    "foldex_custody_differences": ("What the last reconciliation found different", ("chain",)),
+    "foldex_custody_open_payments": ("Transactions of ours that have not ended", ("chain",)),
 }
 """The metrics that are read from the parts when they are asked for, with their labels."""
 

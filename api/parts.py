@@ -100,7 +100,7 @@ class ThreadPart(Part):
 
     def dead(self) -> str:
         """Return why it ended."""
-        return _ended(self._thread)
+        return ended(self._thread)
 
 
 class StandbyPart(Part):
@@ -124,7 +124,7 @@ class EnginePart(Part):
 
     def dead(self) -> str:
         """Return why the engine takes no commands ever again."""
-        return _ended(self._engine) or ("" if self._engine.alive else "a thread of it ended")
+        return ended(self._engine) or ("" if self._engine.alive else "a thread of it ended")
 
     def unready(self) -> str:
         """Return why it takes no commands now."""
@@ -208,7 +208,7 @@ class ViewsPart(Asked):
 
     def dead(self) -> str:
         """Return why the views are not kept up any more."""
-        return _ended(self._runner) if self._runner else ""
+        return ended(self._runner) if self._runner else ""
 
     def behind(self) -> str:
         """Return that they are older than they may be."""
@@ -240,7 +240,7 @@ class PublisherPart(Asked):
 
     def dead(self) -> str:
         """Return why nothing is published any more."""
-        return _ended(self._publisher)
+        return ended(self._publisher)
 
     def behind(self) -> str:
         """Return that no broker answers. One that stands by for another is as it should be."""
@@ -272,7 +272,7 @@ class LoopPart(Part):
         return f"it has not turned for {since_s:.0f} s" if since_s > STALE_S else ""
 
 
-def _ended(part: Failing) -> str:
+def ended(part: Failing) -> str:
     """Return why a part failed; only the error's type: its text may quote what is nobody's."""
     return f"it stopped by itself ({type(part.failed).__name__})" if part.failed else ""
 

@@ -30,6 +30,7 @@ RESERVED: Final = frozenset({"address", "_env", "chain", "tag"})
 """Names that `meta` must not have, as they stand beside it in the answer."""
 SECRET: Final = frozenset({"approval", "approvals"})
 KEY_CHARS_MAX: Final = 128
+REASON_CHARS_MAX: Final = 256
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,11 +173,15 @@ class Commands:
         return self._answer(TRANSACTION, key, {**body, "result": result}, command)
 
     def _pause(self, command: dict[str, Any], key: str) -> Message:
-        self._desk.pause(str(command.get("reason") or "by command"))
+        self._desk.pause(_reason(command) or "by command", f"command {key}")
         return self._state(key, command, "paused")
 
     def _resume(self, command: dict[str, Any], key: str) -> Message:
-        self._desk.resume(f"command {key}")
+        """Needs a reason; stopping does not, so that nobody who hurries is refused."""
+        reason = _reason(command)
+        if not reason:
+            raise BadRequest("resume_chain has a reason")
+        self._desk.resume(f"command {key}", reason)
         return self._state(key, command, "resumed")
 
     def _release(self, command: dict[str, Any], key: str) -> Message:
@@ -253,6 +258,13 @@ def _key_of(command: dict[str, Any]) -> str:
     env = command.get("_env")
     given = command.get("idempotency_key") or (env.get("id") if isinstance(env, dict) else "")
     return given[:KEY_CHARS_MAX] if isinstance(given, str) else ""
+
+
+def _reason(command: dict[str, Any]) -> str:
+    reason = command.get("reason") or ""
+    if not isinstance(reason, str):
+        raise BadRequest("a reason is text")
+    return reason[:REASON_CHARS_MAX]
 
 
 def _digest(command: dict[str, Any]) -> str:

@@ -63,7 +63,10 @@ class ConfirmationConfig(_Strict, frozen=True, kw_only=True):
 
 
 class Config(_Strict, frozen=True, kw_only=True):
-    """One chain. fee_price_max, fee_max: wei, as text. start_height: followed from the next on."""
+    """One chain. fee_price_max, fee_max: wei, as text. start_height: followed from the next on.
+
+    reconcile_every_s: how often books, chain and ledger are compared while custody runs.
+    """
 
     chain: str
     assets: list[AssetConfig]
@@ -73,6 +76,7 @@ class Config(_Strict, frozen=True, kw_only=True):
     payment_confirmations: Annotated[int, msgspec.Meta(ge=1)] = 12
     approvals: Annotated[int, msgspec.Meta(ge=0)] = 1
     start_height: int | None = None
+    reconcile_every_s: Annotated[int, msgspec.Meta(ge=1)] = 3600
 
     @property
     def coins(self) -> Coins:

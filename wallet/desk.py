@@ -17,6 +17,7 @@ from wallet.contract_desk import KINDS, ContractDesk, ContractView, contract_vie
 from wallet.errors import BadRequest, DuplicateMismatch
 from wallet.journal_memory import JournalMemory
 from wallet.ports import ApprovedWithdrawal
+from wallet.reconcile import Difference
 from wallet.records.deposit import Deposit
 from wallet.records.payment import Payment
 from wallet.service import Custody
@@ -80,13 +81,16 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
 class CustodyStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How custody is. height: of the last block followed. paused: why, empty when it is not.
 
-    refills: what the hot wallet asks for from cold, base units by asset. signer_journal: how many
-    records the signer's journal had when it was seen last.
+    paused_by: an operator; empty when custody did it itself. differences: what reconciliation found
+    last. refills: what the hot wallet asks for from cold, base units by asset. signer_journal: how
+    many records the signer's journal had when it was seen last.
     """
 
     chain: str
     height: int
     paused: str
+    paused_by: str
+    differences: list[Difference]
     addresses: int
     deposits: dict[str, int]
     open_payments: int
@@ -191,6 +195,8 @@ class Desk:
                 chain=self.chain,
                 height=record.tip.height,
                 paused=record.paused,
+                paused_by=record.paused_by,
+                differences=[Difference(*each) for each in record.differences],
                 addresses=len(book.account_of),
                 deposits=dict(sorted(statuses.items())),
                 open_payments=len(book.open_payments),
@@ -226,9 +232,9 @@ class Desk:
         """Let a quarantined deposit be credited. Raises: BadRequest."""
         self._change(lambda: self._custody.deposits.release(key, released_by))
 
-    def pause(self, reason: str) -> None:
-        """Stop crediting and paying."""
-        self._change(lambda: self._custody.pause(reason))
+    def pause(self, reason: str, paused_by: str) -> None:
+        """Stop crediting and paying; the chain is followed on."""
+        self._change(lambda: self._custody.pause(reason, paused_by))
 
     def accept_journal(self, accepted_by: str, reason: str) -> None:
         """Go on with the signer's journal as it is now, though custody saw it further on.
@@ -238,9 +244,9 @@ class Desk:
         memory = JournalMemory(self._custody.book, writes=True)
         self._change(lambda: memory.accept(accepted_by, reason))
 
-    def resume(self, resumed_by: str) -> None:
-        """Go on crediting and paying."""
-        self._change(lambda: self._custody.resume(resumed_by))
+    def resume(self, resumed_by: str, reason: str) -> None:
+        """Go on crediting and paying, also with the differences that are recorded."""
+        self._change(lambda: self._custody.resume(resumed_by, reason))
 
     def plan(self, intent: Intent) -> None:
         """Plan a payment from the hot wallet; asked for again it changes nothing.

@@ -31,13 +31,28 @@ class LedgerFacts:
     completed: Mapping[int, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Two that should be equal. Amounts in base units on chain, ledger units in the ledger."""
 
     what: str
     books: str
     other: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: books {self.books}, other {self.other}"
+
+    @property
+    def texts(self) -> list[str]:
+        """What, books and other."""
+        return [self.what, self.books, self.other]
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes it the same difference later: by how much, while both amounts move on."""
+        if self.books.isdigit() and self.other.isdigit():
+            return self.what, str(int(self.other) - int(self.books))
+        return self.what, f"{self.books} {self.other}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +95,7 @@ def reconcile(*, chain: Chain, book: Book, coins: Coins, keys: Keys, ledger: Led
     _compare_deposits(book, ledger, report)
     _compare_withdrawals(book, ledger, report)
     _compare_refunds(chain, book, report)
+    _compare_paid(chain, book, report)
     return report
 
 
@@ -135,9 +151,22 @@ def _compare_refunds(chain: Chain, book: Book, report: Report) -> None:
         _compare(report, f"{payment.intent.id} failed", "not paid", "paid" if paid else "not paid")
 
 
+def _compare_paid(chain: Chain, book: Book, report: Report) -> None:
+    """What a reorganisation un-mined after its end is mined again: it may fail the second time."""
+    first = book.blocks[0].ref.height if book.blocks else report.block.height
+    for payment in book.records.values():
+        if not isinstance(payment, Payment) or payment.status != "paid" or not payment.final:
+            continue
+        if payment.final.height < first:
+            continue
+        outcome = chain.outcome(payment.attempts)
+        failed = isinstance(outcome, Mined) and not outcome.ok
+        _compare(report, f"{payment.intent.id} paid", "paid", "failed" if failed else "paid")
+
+
 def _compare(report: Report, what: str, books: int | str, other: int | str) -> None:
     if books != other:
-        report.differences.append(Difference(what=what, books=str(books), other=str(other)))
+        report.differences.append(Difference(what, str(books), str(other)))
 
 
 def _total(book: Book, coin: Coin, on_chain: int) -> Total:

@@ -159,14 +159,14 @@ class Custody:
         else:
             _log.warning("trying again: %s", error)
 
-    def pause(self, reason: str) -> None:
+    def pause(self, reason: str, paused_by: str = "") -> None:
         """Stop crediting and paying; following and reversing go on."""
         record = self.book.copy(self.book.chain_record)
-        record.pause(reason)
+        record.pause(reason, paused_by)
         self.book.save(record)
 
-    def resume(self, resumed_by: str) -> None:
+    def resume(self, resumed_by: str, reason: str = "") -> None:
         """Go on."""
         record = self.book.copy(self.book.chain_record)
-        record.resume(resumed_by)
+        record.resume(resumed_by, reason)
         self.book.save(record)

@@ -109,7 +109,7 @@ def test_custody_is_paused_and_resumed_by_command(bus: Bus) -> None:
     bus.ask({"type": "pause_chain", "reason": "a drill", "idempotency_key": "p"})
     bus.world.custody.book.catch_up()
     assert bus.world.custody.book.chain_record.paused == "a drill"
-    bus.ask({"type": "resume_chain", "idempotency_key": "r"})
+    bus.ask({"type": "resume_chain", "reason": "over", "idempotency_key": "r"})
     assert Desk(bus.world.custody).status().paused == ""
 
 

@@ -1,5 +1,6 @@
 """Custody's books on every store: atomic saves, one winner, the same events in the same order."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from tests.custody.test_config import huge_payment
 from wallet.book import Book
 from wallet.policy import Band
 from wallet.records.addresses import AddressBook
+from wallet.records.chain_record import ChainRecord
 from wallet.records.rescan import Rescan
 from wallet.records.review import Review
 from wallet.records.token_list import RegisteredToken, Terms, TokenList
@@ -24,9 +26,10 @@ from wallet.store import (
     open_postgres,
     open_sqlite,
 )
-from wallet.types import Address, ChainId, IntentId, TokenId
+from wallet.types import Address, BlockHash, BlockRef, ChainId, IntentId, TokenId
 
 CHAIN = ChainId("fast:1")
+START = BlockRef(height=0, hash=BlockHash("g"), parent=BlockHash("none"))
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
@@ -129,3 +132,17 @@ def test_tokens_and_rescans_are_kept_with_amounts_of_any_size(books: Books) -> N
         "token_list_opened.v1", "token_registered.v1", "rescan_requested.v1", "rescan_begun.v1",
         "blocks_rescanned.v1", "token_watched.v1", "token_disabled.v1",
     ]  # fmt: skip
+
+
+def test_pauses_that_were_stored_without_who_and_why_are_still_read() -> None:
+    books = open_memory()
+    chain = ChainRecord.open(CHAIN, BlockHash("g"), START)
+    chain.pause("a drill", "ann")
+    chain.resume("ben", "over")
+    books.put(chain)
+    _, paused, resumed = books.recorder.select_notifications(1, 10)
+    for stored, name, field in ((paused, "ann", "paused_by"), (resumed, "over", "reason")):
+        state = json.loads(stored.state)
+        assert state.pop(field) == name
+        older = replace(stored, state=json.dumps(state).encode())
+        assert getattr(books.mapper.to_domain_event(older), field) == ""

@@ -188,7 +188,11 @@ def test_operators_see_pause_resume_and_release(world: World, operator: Client) 
     assert held["reason"] == "unknown_account"
     paused = ok(operator.send("POST", "/v1/operator/custody/pause", {"reason": "a drill"}))
     assert paused["paused"] == "a drill"
-    assert ok(operator.send("POST", "/v1/operator/custody/resume"))["paused"] == ""
+    assert paused["paused_by"] == operator.key_id
+    unexplained = operator.send("POST", "/v1/operator/custody/resume", {})
+    assert problem_code(unexplained) == "missing_field"
+    resumed = ok(operator.send("POST", "/v1/operator/custody/resume", {"reason": "over"}))
+    assert (resumed["paused"], resumed["paused_by"], resumed["differences"]) == ("", "", [])
     key = {"key": held["key"]}
     assert tx.txid in held["key"]
     released = ok(operator.send("POST", "/v1/operator/custody/quarantine/release", key))

@@ -166,4 +166,5 @@ def test_every_gauge_is_named_by_its_unit() -> None:
     for name in GAUGES:
         assert name.rpartition("_")[2] in {
             "live", "ready", "position", "commands", "levels", "orders", "events", "seconds",
+            "paused", "height", "differences", "payments",
         }  # fmt: skip

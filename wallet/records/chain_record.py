@@ -1,11 +1,13 @@
 """What we know of a chain: the block we followed it to, and whether it is paused."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
 from wallet.types import BlockHash, BlockRef, ChainId
+
+DIFFERENCES_MAX: Final = 100
 
 
 def chain_record_id(chain: ChainId) -> UUID:
@@ -16,6 +18,7 @@ def chain_record_id(chain: ChainId) -> UUID:
 class ChainRecord(Aggregate):
     """genesis: of the chain we keep books of. tip: the last block followed. paused: why, or empty.
 
+    paused_by: an operator, or custody itself. differences: what reconciliation found last.
     followed: the position of the exchange's log up to which withdrawals were taken over. refills:
     what was asked for from cold and has not come yet, by asset, in base units.
     """
@@ -61,18 +64,43 @@ class ChainRecord(Aggregate):
             aggregate.tip = _ref(self.height, self.hash, self.parent)
 
     class Paused(Aggregate.Event):
+        """paused_by: an operator; empty when it was custody itself."""
+
         TOPIC = "chain_paused.v1"
         reason: str
+        paused_by: str = ""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.paused = self.reason
+            aggregate.paused, aggregate.paused_by = self.reason, self.paused_by
 
     class Resumed(Aggregate.Event):
         TOPIC = "chain_resumed.v1"
         resumed_by: str
+        reason: str = ""
 
         def apply(self, aggregate: Any) -> None:
-            aggregate.paused = ""
+            aggregate.paused = aggregate.paused_by = ""
+
+    class ReconciliationFailed(Aggregate.Event):
+        """Books, chain and ledger differed as of a block. differences: `[what, books, other]`."""
+
+        TOPIC = "reconciliation_failed.v1"
+        height: int
+        hash: str
+        differences: list[Any]
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.differences = [list(each) for each in self.differences]
+
+    class ReconciliationPassed(Aggregate.Event):
+        """Nothing differs any more."""
+
+        TOPIC = "reconciliation_passed.v1"
+        height: int
+        hash: str
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.differences = []
 
     class Followed(Aggregate.Event):
         TOPIC = "exchange_followed.v1"
@@ -100,7 +128,8 @@ class ChainRecord(Aggregate):
         self.chain = ChainId(chain)
         self.genesis = BlockHash(genesis)
         self.tip = _ref(height, hash, parent)
-        self.paused = ""
+        self.paused = self.paused_by = ""
+        self.differences: list[list[str]] = []
         self.followed = 0
         self.refills: dict[str, int] = {}
 
@@ -131,15 +160,28 @@ class ChainRecord(Aggregate):
             parent=parent.parent,
         )  # fmt: skip
 
-    def pause(self, reason: str) -> None:
+    def pause(self, reason: str, paused_by: str = "") -> None:
         """Stop crediting and paying. Paused already: the first reason stays."""
         if not self.paused:
-            self.trigger_event(self.Paused, reason=reason)
+            self.trigger_event(self.Paused, reason=reason, paused_by=paused_by)
 
-    def resume(self, resumed_by: str) -> None:
+    def resume(self, resumed_by: str, reason: str = "") -> None:
         """Go on crediting and paying."""
         if self.paused:
-            self.trigger_event(self.Resumed, resumed_by=resumed_by)
+            self.trigger_event(self.Resumed, resumed_by=resumed_by, reason=reason)
+
+    def fail_reconciliation(self, block: BlockRef, differences: list[list[str]]) -> None:
+        """Record what differs: at most DIFFERENCES_MAX of it."""
+        self.trigger_event(
+            self.ReconciliationFailed,
+            height=block.height,
+            hash=block.hash,
+            differences=differences,
+        )
+
+    def pass_reconciliation(self, block: BlockRef) -> None:
+        """Record that nothing differs any more."""
+        self.trigger_event(self.ReconciliationPassed, height=block.height, hash=block.hash)
 
     def follow(self, position: int) -> None:
         """Record how far the exchange's log was read."""
