@@ -8,6 +8,7 @@ event Transfer:
     receiver: indexed(address)
     amount: uint256
 
+decimals: public(constant(uint8)) = 6
 balanceOf: public(HashMap[address, uint256])
 
 @deploy

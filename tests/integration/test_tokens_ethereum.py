@@ -14,9 +14,10 @@ from commands.request_withdrawal import RequestWithdrawal
 from commands.settle_withdrawal import ApproveWithdrawal
 from tests.custody.ethereum_run import ETHER, Anvil, EthereumRun, Own
 from tests.custody.world import status_of
-from tests.ethereum_world import someone
+from tests.ethereum_world import World, someone
 from wallet.desk import Desk
 from wallet.errors import BadAddress, PolicyDenied, TokenMismatch, UnknownContract
+from wallet.ethereum.rpc import Rpc
 from wallet.records.deposit import Deposit
 from wallet.records.payment import Payment
 from wallet.records.rescan import Rescan
@@ -154,3 +155,25 @@ def test_what_is_no_such_token_is_refused(run: EthereumRun) -> None:
     assert run.custody.book.tokens == []
     pay(url, run.custody.addresses.of("ann"), ETHER)
     run.check()
+
+
+@pytest.mark.parametrize(("measured", "arrived"), [(True, 99), (False, 100)])
+def test_of_a_token_that_keeps_a_fee_what_arrived_is_credited_also_when_found_later(
+    run: EthereumRun, *, measured: bool, arrived: int
+) -> None:
+    others = World(Rpc.http(run.chain.url))
+    keeps_fee, ann = others.token("fee_token"), run.custody.addresses.of("ann")
+    others.pay(ann, 100 * WHOLE, keeps_fee)
+    run.settle(3)
+    request = TokenRequest(
+        contract=keeps_fee, asset="TOK", decimals=6, review=False, measured=measured
+    )
+    run.custody.tokens.register(request, "op")
+    run.custody.rescans.request("before", 0, None, "op")
+    run.settle(1)
+    others.pay(ann, 100 * WHOLE, keeps_fee)
+    run.settle(4)
+    assert free(run, "ann") == 2 * arrived * WHOLE * UNITS
+    held = run.custody.chain.balances([ann], keeps_fee)[ann]
+    assert held == 2 * 99 * WHOLE
+    assert (run.custody.book.holding(ann, keeps_fee) == held) is measured
