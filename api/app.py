@@ -31,7 +31,7 @@ from api.bootstrap import Frontend
 from api.error_page import error_page
 from api.openapi import build_openapi
 from api.parameters import no_unknown_parameters
-from api.problems import ApiProblem, problem, problem_of, respond
+from api.problems import ApiProblem, RateLimited, problem, problem_of, respond
 from api.version import VERSION
 from commands.errors import EngineError
 from domain.errors import Rejected
@@ -90,7 +90,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    return respond(problem_of(error, request.url.path))
+    headers = {}
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return respond(problem_of(error, request.url.path), headers)
 
 
 def _http_error(request: Request, error: Exception) -> Response:

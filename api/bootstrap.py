@@ -29,6 +29,7 @@ from api.parts import (
     ThreadPart,
     ViewsPart,
 )
+from api.rate_limits import RateLimits
 from api.security import Verifier
 from api.settings import Settings
 from api.snapshotter import Snapshotter
@@ -66,6 +67,7 @@ class Frontend:
     keys: KeyStore
     gateway: Gateway
     verifier: Verifier
+    rates: RateLimits
     monitor: Monitor
     loop: LoopPart
     resources: ExitStack
@@ -228,6 +230,7 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
             keys=keys,
             gateway=gateway,
             verifier=Verifier(keys.find, clock_ms),
+            rates=RateLimits(settings),
             fence=fence,
             snapshotter=snapshotter,
             publisher=publisher,
@@ -262,6 +265,7 @@ def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_cl
             keys=keys,
             gateway=gateway,
             verifier=Verifier(keys.find, clock_ms),
+            rates=RateLimits(settings),
             monitor=monitor,
             loop=loop,
             resources=opened.pop_all(),

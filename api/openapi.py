@@ -35,6 +35,10 @@ body's bytes. The signature of a command works once; sign again to send it again
 
 **Paging.** `next` of a page is the `after` of the following one; `null`: there is none.
 
+**Limits.** A key may send so many requests and orders a second as the exchange allows; beyond that
+the answer is 429 `rate_limited`, and `Retry-After` says in how many seconds to try again. Cancels
+count as requests only.
+
 **Errors** are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems. Branch on `code`, which
 never changes; all codes: [/docs/errors](/docs/errors).
 """
@@ -57,6 +61,7 @@ _SIGNATURE_CODES: Final = (
     "timestamp_stale",
     "timestamp_future",
     "wrong_scope",
+    "rate_limited",
 )
 _COMMAND_CODES: Final = (
     "signature_replayed",

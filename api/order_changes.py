@@ -46,6 +46,7 @@ async def amend_order(
     A reduction keeps its place in the queue. A new price or a larger quantity loses it, and the
     order trades with what it meets, like a new one.
     """
+    foldex.rates.orders.charge(who.key_id)
     market = await _market_of(foldex.gateway, who.account, order_id=order_id)
     return await _amend(foldex.gateway, market, body, who, key, order_id=order_id)
 
@@ -64,6 +65,7 @@ async def amend_by_client_id(
     key: OptionalKey,
 ) -> Response:
     """Like amending by id, for the open order with this client order id."""
+    foldex.rates.orders.charge(who.key_id)
     market = await _market_of(foldex.gateway, who.account, client_order_id=client_order_id)
     return await _amend(foldex.gateway, market, body, who, key, client_order_id=client_order_id)
 

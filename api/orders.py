@@ -136,6 +136,7 @@ async def place_order(
     A buy holds its whole worst-case cost, a sell its quantity; fees are taken from what is
     received. Safe to send again with the same `Idempotency-Key` or `client_order_id`.
     """
+    foldex.rates.orders.charge(who.key_id)
     gateway = foldex.gateway
     market = await gateway.market(body.market)
     command = _to_place(market, body, who.account, key, gateway.clock_ms())
@@ -155,6 +156,7 @@ async def place_batch(
 
     The idempotency key of order number i (from 0) is `KEY/i`; ask /v1/requests/KEY for them all.
     """
+    foldex.rates.orders.charge(who.key_id, len(body.orders))
     gateway = foldex.gateway
     markets = await gateway.markets({order.market for order in body.orders})
     now_ms = gateway.clock_ms()

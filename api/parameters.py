@@ -67,7 +67,7 @@ class Needs:
     command: bool
 
     async def __call__(self, request: Request) -> Caller:
-        """Return who signed the request. Raises: what `Verifier.verify` raises."""
+        """Return who signed the request. Raises: what `Verifier.verify` raises; RateLimited."""
         foldex = foldex_of(request)
         scope = request.scope
         signed = SignedRequest(
@@ -84,6 +84,7 @@ class Needs:
             # The key must be read from the database: not on the event loop.
             caller = await run_in_threadpool(verify, signed, self.scopes)
         note("key", caller.key_id)
+        foldex.rates.requests.charge(caller.key_id)
         return caller
 
 

@@ -111,6 +111,17 @@ class WrongScope(ApiProblem):
     code, status, title = "wrong_scope", 403, "The API key may not do this"
 
 
+class RateLimited(ApiProblem):
+    """The header Retry-After says in how many seconds there is room again."""
+
+    code, status, title = "rate_limited", 429, "The API key has sent more than it may"
+    retryable = True
+
+    def __init__(self, detail: str = "", *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class ViewBehind(ApiProblem):
     code, status, title = "view_behind", 503, "The view has not reached min_position yet"
     retryable = True

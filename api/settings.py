@@ -119,6 +119,20 @@ class Settings(BaseSettings):
         le=64 * 1024 * 1024,
         description="Largest request body, in bytes.",
     )
+    requests_per_s: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Signed requests a second that an API process takes of one API key. 0: any"
+        " number.",
+    )
+    orders_per_s: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Orders a second that it places or amends for one API key; each of a batch"
+        " counts. 0: any number.",
+    )
     command_timeout_s: float = Field(
         default=5.0,
         ge=0,
