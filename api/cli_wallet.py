@@ -76,6 +76,8 @@ def reconcile(data: DataOption = "", as_json: JsonOption = False) -> None:
             for total in report.totals:
                 say(f"{total.asset}: {total.on_chain} on chain, {total.credited} credited and"
                     f" {total.dust} dust, in base units")  # fmt: skip
+            for each in report.unscanned:
+                say(f"before the token was watched? {each}: see `foldex wallet rescan`")
             for each in report.differences:
                 say(f"DIFFERENT: {each}")
             say(f"{report.addresses} addresses, {report.deposits} deposits and"

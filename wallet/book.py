@@ -77,6 +77,7 @@ class Book:
         self.owners: dict[Address, UUID] = {}
         self.open_rescans: dict[UUID, None] = {}
         self._coverage: dict[str, Coverage] = {}
+        self._opened_height = 0
         self._books = books
 
     def catch_up(self) -> bool:
@@ -150,6 +151,11 @@ class Book:
         coverage = self._coverage.get(token.lower())
         return coverage is not None and coverage.has(height)
 
+    def is_wholly_covered(self, token: TokenId | None) -> bool:
+        """Return whether every block since the books began was scanned for a token or the coin."""
+        coverage = self._coverage.get((token or "").lower())
+        return coverage is not None and coverage.has_all(self._opened_height + 1)
+
     def holding(self, address: Address, token: TokenId | None) -> int:
         """Return what an address holds by the books, in base units."""
         return self.held.get((address, token), 0)
@@ -220,6 +226,7 @@ class Book:
         if isinstance(event, ChainRecord.Created):
             self.blocks = [KeptBlock(self.chain_record.tip, [])]
             self._coverage[""] = Coverage(event.height)
+            self._opened_height = event.height
         elif isinstance(event, ChainRecord.Connected):
             self._apply(event.settled, 1)
             if not event.blocks or not self._follows(event.blocks[0][2]):

@@ -14,6 +14,10 @@ class Coverage:
         """Return whether the block at a height was scanned for it."""
         return height > self._after or any(a <= height <= b for a, b in self._ranges)
 
+    def has_all(self, first: int) -> bool:
+        """Return whether every block from a height on was scanned for it."""
+        return first > self._after or any(a <= first and self._after <= b for a, b in self._ranges)
+
     def add(self, first: int, last: int) -> None:
         """Take in a range, both ends included."""
         merged, rest = (first, last), []

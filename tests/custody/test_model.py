@@ -136,7 +136,8 @@ def check_the_end(world: World) -> None:
             assert credited[tx.txid].amount == expected
         else:
             assert tx.amount < (100 if tx.token else WEI // 100), f"{tx} was not credited"
-    assert world.reconcile().differences == []
+    report = world.reconcile()
+    assert (report.differences, report.unscanned) == ([], [])
 
 
 def run(seed: int, rounds: int = ROUNDS) -> Counts:

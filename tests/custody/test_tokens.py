@@ -84,17 +84,43 @@ def test_what_came_before_the_registration_is_found_by_a_rescan_once(world: Worl
     step(world, 4)
     register(world)
     step(world)
-    assert world.reconcile().differences != []
+    before = world.reconcile()
+    assert before.differences == []
+    assert {each.what for each in before.unscanned} == {
+        f"TOK at {world.custody.addresses.of('ann')}",
+        f"TOK at {world.keys.hot}",
+    }
     done = rescan(world)
     assert (done.status, done.found, done.first, done.last) == ("done", 1, 0, 6)
     step(world)
     assert world.free("ann", "TOK") == 500 * UNITS
-    assert world.reconcile().differences == []
+    after = world.reconcile()
+    assert (after.differences, after.unscanned) == ([], [])
     for number in range(3):
         assert rescan(world, f"again {number}").found == 0
     step(world, 2)
     assert world.free("ann", "TOK") == 500 * UNITS
     assert world.reconcile().differences == []
+
+
+def test_more_than_was_seen_is_a_difference_once_every_block_was_scanned(world: World) -> None:
+    step(world, 2)
+    register(world)
+    world.deposit("ann", 500, TOKEN)
+    step(world, 4)
+    address = world.custody.addresses.of("ann")
+    world.chain.state.move(address, TOKEN, -1)
+    assert [each.what for each in world.reconcile().differences] == [f"TOK at {address}"]
+    world.chain.state.move(address, TOKEN, 2)
+    before = world.reconcile()
+    assert before.differences == []
+    assert f"TOK at {address}: books 500, other 501" in map(str, before.unscanned)
+    rescan(world)
+    after = world.reconcile()
+    assert (list(map(str, after.differences)), after.unscanned) == (
+        [f"TOK at {address}: books 500, other 501"],
+        [],
+    )
 
 
 def test_a_rescan_of_what_was_seen_anyway_changes_nothing(world: World) -> None:
@@ -443,6 +469,7 @@ def test_coverage_knows_what_was_scanned_after_any_reorganisation() -> None:
     coverage.add(60, 70)
     covered = [height for height in range(101) if coverage.has(height)]
     assert covered == [*range(10, 41), *range(60, 71)]
+    assert [coverage.has_all(first) for first in (101, 100, 60)] == [True, False, False]
     coverage.disconnect(65)
     assert [coverage.has(height) for height in (59, 60, 65, 66)] == [False, True, True, True]
     coverage.disconnect(35)
