@@ -24,6 +24,8 @@ from wallet.outbox import Relay
 POLL_MS: Final = 200
 RECORDS_MAX: Final = 100
 RETRY_S: Final = 1.0
+SESSION_TIMEOUT_MS: Final = 10_000
+"""How long the commands wait after the process that took them was killed."""
 HEADERS: Final = ("id", "correlation_id", "causation_id")
 
 _log = logging.getLogger(__name__)
@@ -113,6 +115,7 @@ class KafkaBus:
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
                     max_poll_records=RECORDS_MAX,
+                    session_timeout_ms=SESSION_TIMEOUT_MS,
                 )
             self._consumer.subscribe([self._prefix + COMMAND])
 

@@ -149,7 +149,37 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     assert report["differences"] == []
     assert (report["deposits"], report["withdrawals"]) == (3, 1)
     assert {"registered", "rescanning", "rescanned"} <= statuses(production)
+    _stop_a_withdrawal_that_was_asked_for_over_kafka(production, alice, operator, url)
     production.end()
+
+
+def _stop_a_withdrawal_that_was_asked_for_over_kafka(
+    production: Production, alice: SigningClient, operator: SigningClient, url: str
+) -> None:
+    asked = {"type": "withdraw", "idempotency_key": "k1", "account": "alice", "asset": "ETH",
+             "to": PAYEE, "value": str(ETHER)}  # fmt: skip
+    for _ in range(2):
+        command(production, asked)
+    until(lambda: len(_told(production, "requested")) == 2)
+    first, again = _told(production, "requested")
+    assert first == again
+    number = first["withdrawal_id"]
+    assert free(alice, url)["ETH"] == "0.50000000"
+    approve_it = f"/v1/operator/withdrawals/{number}/approve"
+    until(lambda: operator.send(url, "POST", approve_it, {}).is_success)
+    told = production.foldex("wallet", "cancel", str(number), "--reason", "a drill")
+    assert "is cancelled" in told
+    until(lambda: free(alice, url)["ETH"] == "1.50000000")
+    assert "paused" in production.foldex("wallet", "pause", "--reason", "a drill")
+    state = production.foldex("wallet", "status", "--json")
+    assert (state["paused"], state["paused_by"]) == ("a drill", "command line")
+    assert state["signer_journal"] > 0
+    assert "resumed" in production.foldex("wallet", "resume", "--reason", "it is over")
+    assert production.foldex("wallet", "reconcile", "--json")["differences"] == []
+
+
+def _told(production: Production, status: str) -> list[dict[str, Any]]:
+    return [body for body in bodies(production, "transaction") if body["status"] == status]
 
 
 def _is_broadcast(production: Production) -> bool:
