@@ -3,6 +3,7 @@
 import typer
 
 from api import (
+    cli_bus,
     cli_cold,
     cli_config,
     cli_contracts,
@@ -41,6 +42,7 @@ app.command(epilog=examples("foldex serve --data data --port 8000"))(cli_serve.s
 app.command(epilog=examples("foldex demo", "foldex demo --port 8001 --data /tmp/demo"))(
     cli_serve.demo
 )
+app.command(epilog=examples("foldex sandbox", "foldex sandbox /tmp/sandbox"))(cli_serve.sandbox)
 app.command(epilog=examples("foldex migrate", "foldex migrate --json"))(cli_processes.migrate)
 app.command(epilog=examples("foldex engine", "foldex engine --host 0.0.0.0 --port 7420"))(
     cli_processes.engine
@@ -99,6 +101,14 @@ cli_wallet.app.command(epilog=examples("foldex wallet cancel 7 --reason 'the cli
 )
 cli_wallet.app.command(epilog=examples("foldex wallet bump withdrawal-7"))(cli_payments.bump)
 cli_wallet.app.add_typer(cli_refill.app, name="refill")
+cli_wallet.app.command(
+    epilog=examples(
+        'foldex wallet command \'{"type":"create_account","meta":{"account":"alice"}}\''
+    )
+)(cli_bus.command)
+cli_wallet.app.command(
+    epilog=examples("foldex wallet messages transaction", "foldex wallet messages errors")
+)(cli_bus.messages)
 app.add_typer(cli_export.app, name="export")
 cli_vault.app.command(
     epilog=examples("foldex vault sign refill.json --out signed.json --vault cold")

@@ -1,10 +1,11 @@
-"""`serve` and `demo`: run an exchange."""
+"""`serve`, `demo` and `sandbox`: run an exchange, or what custody needs to be tried."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.cli_output import DataOption, clear_errors, say, settings_for
+from api.cli_output import EXIT_USAGE, DataOption, clear_errors, fail, say, settings_for
 
 HostOption = Annotated[str | None, typer.Option(help="[default: $FOLDEX_HOST, 127.0.0.1]")]
 PortOption = Annotated[
@@ -52,3 +53,22 @@ def demo(
 
         settings = settings_for(data, host=host, port=port)
         raise typer.Exit(run_demo(settings, seed))
+
+
+def sandbox(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="For what it makes: worth nothing, but secret.")
+    ] = Path("data/sandbox"),
+) -> None:
+    """Run a signer with a vault, an officer and a token to try custody with, on a development node.
+
+    Beside `engine`, `api` and `wallet run` with the same settings; DIR/client.sh has the rest. See
+    docs/custody-tutorial.md.
+    """
+    with clear_errors():
+        from api.sandbox import run_sandbox
+
+        settings = settings_for()
+        if not settings.ethereum_url:
+            fail("FOLDEX_ETHEREUM_URL is needed: a node for development, such as anvil", EXIT_USAGE)
+        raise typer.Exit(run_sandbox(settings, directory))

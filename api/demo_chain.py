@@ -28,6 +28,7 @@ from wallet.types import TokenId
 from wallet.vault import vault
 from wallet.vault.contents import Key, Seed
 from wallet.vault.document import ONLINE_ROLES, Role
+from wallet.vault.files import VAULT_FILE
 from wallet.vault.officers import create_officer
 from wallet.vault.protection import PassphraseProtection
 
@@ -37,6 +38,7 @@ COLD: Final = "cold"
 BLOCK_S: Final = 1.0
 ETHER: Final = 10**18
 HOT_ETHER: Final = 50
+_TOKEN: Final = "token"
 _MEMORY_KIB: Final = 8 * 1024
 """Of the passphrase's protection: the least, as it protects nothing here."""
 _SIGNER_S_MAX: Final = 20.0
@@ -135,32 +137,49 @@ def start_chain(
     *,
     block_s: float | None = BLOCK_S,
     more_policy: str = "",
+    kept: Path | None = None,
 ) -> DemoChain:
     """Start chain and signer; `opened` ends them. block_s: None makes blocks only when asked to.
 
-    more_policy: rules for the signer besides the demo's.
-    With FOLDEX_ETHEREUM_URL the chain is the development node there, such as anvil.
+    more_policy: rules for the signer besides the demo's. kept: where the vault stays, for a chain
+    that does; None makes a new one.
+    With FOLDEX_ETHEREUM_URL the chain is the anvil there, which seals blocks as often meanwhile.
     Raises: OSError: the signer does not start. WalletError: no such node answers.
     """
     node, url = None, settings.ethereum_url
     if not url:
         node = DevNode(chain_id=1_000_000 + secrets.randbelow(1_000_000_000))
         url = opened.enter_context(DevNodeServer(node, interval_s=block_s)).url
-    directory = _clean(settings)
+    elif block_s is not None:
+        _seal_blocks(url, block_s, opened)
+    directory = _clean(settings) if kept is None else kept
     chain = EthereumChain.connect(url).id
-    token = deploy_token(url, demo_token.NAME, demo_token.ASSET)
-    if node is not None:
-        node.mine()
-    rules = demo_token.RULES.format(chain=chain, token=token)
-    _make_vault(directory, chain, rules + more_policy)
     config, socket = directory / "custody.toml", directory / "signer.sock"
-    config.write_text(_CONFIG.format(chain=chain), encoding="utf-8")
+    is_new = not (directory / VAULT_FILE).exists()
+    if is_new:
+        token = deploy_token(url, demo_token.NAME, demo_token.ASSET)
+        if node is not None:
+            node.mine()
+        rules = demo_token.RULES.format(chain=chain, token=token)
+        _make_vault(directory, chain, rules + more_policy)
+        config.write_text(_CONFIG.format(chain=chain), encoding="utf-8")
+        (directory / _TOKEN).write_text(token, encoding="ascii")
     _start_signer(directory, socket, opened)
-    _fund(url, socket)
+    if is_new:
+        _fund(url, socket)
+    token = TokenId((directory / _TOKEN).read_text(encoding="ascii"))
     changed = settings.model_copy(
         update={"ethereum_url": url, "signer": socket, "wallet_config": config}
     )
     return DemoChain(node=node, url=url, directory=directory, settings=changed, token=token)
+
+
+def _seal_blocks(url: str, block_s: float, opened: ExitStack) -> None:
+    """Have an anvil seal blocks by itself; afterwards one for each transaction again."""
+    rpc = EthereumChain.connect(url).rpc
+    rpc.call("anvil_setIntervalMining", max(1, round(block_s)))
+    opened.callback(rpc.call, "evm_setAutomine", True)
+    opened.callback(rpc.call, "anvil_setIntervalMining", 0)
 
 
 def _clean(settings: Settings) -> Path:

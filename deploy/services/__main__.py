@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 
 from deploy.services import control
@@ -10,6 +11,11 @@ from deploy.services.clone import Clone
 from deploy.services.process import ServiceError
 
 DOWN = 3
+SETTINGS = {
+    "postgres": "FOLDEX_DATABASE_URL",
+    "kafka": "FOLDEX_KAFKA",
+    "ethereum": "FOLDEX_ETHEREUM_URL",
+}
 
 
 def main() -> int:
@@ -34,6 +40,8 @@ def _do(clone: Clone, options: argparse.Namespace) -> int:
             control.stop(clone, options.names, wipe=options.wipe)
         case "status":
             return _print_status(clone, as_json=options.json)
+        case "env":
+            _print_settings(control.status(clone))
         case "crash":
             control.crash(clone, options.name)
         case "restart-after-crash":
@@ -59,6 +67,14 @@ def _print_status(clone: Clone, *, as_json: bool) -> int:
     return DOWN if any(facts["state"] == "down" for facts in found.values()) else 0
 
 
+def _print_settings(found: dict[str, dict[str, str | int | None]]) -> None:
+    """Print lines for a shell: the settings of Foldex that use the servers."""
+    for name, setting in SETTINGS.items():
+        if found[name]["state"] == "down":
+            raise ServiceError(f"{name} is down: run `make services`")
+        print(f"export {setting}={shlex.quote(str(found[name]['address']))}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="deploy.services", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
@@ -69,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("--wipe", action="store_true", help="and delete their data")
     status = actions.add_parser("status", help=f"show them; exit status {DOWN} when one is down")
     status.add_argument("--json", action="store_true")
+    actions.add_parser("env", help='settings of Foldex for them, to load: eval "$(… env)"')
     for name, what in (
         ("crash", "end a server as a crash does"),
         ("restart-after-crash", "the same, and start it again on the same port and data"),

@@ -3,9 +3,10 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from kafka import KafkaProducer
@@ -15,9 +16,9 @@ from api.demo_chain import OFFICER, DemoChain, start_chain
 from api.faucet import TOKEN_DECIMALS, pay, pay_token
 from api.settings import Settings
 from eventstore.kafka_topics import TOPICS
-from tests.e2e.test_production import Production, until
+from tests.e2e.test_production import Production, is_ready, until
 from tests.kafka_world import read_topic
-from tests.processes import SigningClient
+from tests.processes import Process, SigningClient
 from wallet.approvals import IntentText, approve, format_approval
 from wallet.types import Address, ChainId, Intent, IntentId, IntentKind
 from wallet.vault.officers import load_officer, open_officer
@@ -92,24 +93,43 @@ def free(client: SigningClient, url: str) -> dict[str, str]:
     return {each["asset"]: each["free"] for each in balances}
 
 
-def test_coins_come_and_go_while_custody_is_killed_and_started_again(
-    production: Production, chain: DemoChain
-) -> None:
+class Opened(NamedTuple):
+    """What runs, and who asks."""
+
+    custody: Process
+    url: str
+    operator: SigningClient
+    alice: SigningClient
+
+
+def open_custody(production: Production, chain: DemoChain) -> Opened:
+    """Start everything and open an account. What does not wait for one another starts together."""
     production.foldex("migrate")
-    production.engine().says("takes commands")
-    production.start("project").says("Following the log")
-    custody = production.start("wallet", "run")
+    engine, project = production.engine(), production.start("project")
+    custody, url = production.start("wallet", "run"), production.start_api()
+    with ThreadPoolExecutor() as threads:
+        checked = threads.submit(production.foldex, "config", "check")
+        operators = threads.submit(production.client, "operate")
+        alices = threads.submit(production.client, "read", "withdraw", account="alice")
+    signs = f"{chain.settings.signer} signs for eip155:"
+    assert signs in checked.result().replace("\n", "")
+    operator = operators.result()
+    engine.says("takes commands")
+    project.says("Following the log")
     custody.says("Custody follows")
-    url = production.api()
-    checked = production.foldex("config", "check")
-    assert f"{chain.settings.signer} signs for eip155:" in checked.replace("\n", "")
-    operator, alice = production.client("operate"), production.client(
-        "read", "withdraw", account="alice"
-    )  # fmt: skip
+    until(lambda: is_ready(url))
     for asset in ("ETH", "USDT"):
         operator.ask(url, "POST", "/v1/operator/assets", {"asset": asset})
     operator.ask(url, "POST", "/v1/operator/accounts", {"account": "alice"})
+    return Opened(custody, url, operator, alices.result())
 
+
+def test_coins_come_and_go_while_custody_is_killed_and_started_again(
+    production: Production, chain: DemoChain
+) -> None:
+    node = chain.node
+    assert node is not None
+    custody, url, operator, alice = open_custody(production, chain)
     command(production, {"type": "create_account", "meta": {"account": "alice"}})
     given = alice.ask(url, "POST", "/v1/deposit-addresses", {"asset": "ETH"})
     address = Address(given["address"])
@@ -119,7 +139,7 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     pay_token(chain.url, chain.token, address, "12.5")
     command(production, {"type": "add_token", "contract": chain.token, "asset": "USDT",
                          "decimals": TOKEN_DECIMALS, "review": False})  # fmt: skip
-    until(lambda: production.foldex("wallet", "token", "list", "--json")["tokens"])
+    until(lambda: "registered" in statuses(production))
     command(production, {"type": "rescan", "first": 0, "idempotency_key": "before"})
     until(lambda: free(alice, url).get("USDT") == "12.50000000")
 
@@ -127,7 +147,8 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     production.processes.remove(custody)
     pay(chain.url, address, 2 * ETHER)
     pay_token(chain.url, chain.token, address, "1.5")
-    time.sleep(2)
+    deep_enough = node.tip.height + 4
+    until(lambda: node.tip.height > deep_enough)
     custody = production.start("wallet", "run")
     until(lambda: free(alice, url).get("ETH") == "2.00000000")
     until(lambda: free(alice, url)["USDT"] == "14.00000000")
@@ -144,7 +165,7 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     production.start("wallet", "run")
     shown = f"/v1/withdrawals/{made['withdrawal_id']}"
     until(lambda: alice.ask(url, "GET", shown)["status"] == "completed")
-    until(lambda: production.foldex("wallet", "status", "--json")["open_payments"] == 0)
+    until(lambda: operator.ask(url, "GET", "/v1/operator/custody")["open_payments"] == 0)
     report = production.foldex("wallet", "reconcile", "--json")
     assert report["differences"] == []
     assert (report["deposits"], report["withdrawals"]) == (3, 1)

@@ -1,20 +1,16 @@
 """The demo: what it prints works when pasted, and so does what docs/api.md shows."""
 
-import json
-import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-START_S_MAX = 30
+from tests.e2e.custody_steps import check_custody, demo_in, paste
+from tests.processes import ROOT
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -29,50 +25,8 @@ pytestmark = [
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """Run the demo; return its data directory and what it printed."""
     data = tmp_path_factory.mktemp("demo")
-    command = ["demo", "--data", str(data), "--port", str(_free_port())]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "api", *command],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        yield data, _printed(process)
-    finally:
-        process.terminate()
-        assert process.wait(timeout=20) == 0
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _printed(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line)
-        if "foldex verify" in line:
-            break
-    return "".join(lines)
-
-
-def paste(script: str) -> list[Any]:
-    """Run lines in a shell; return the JSON documents they print."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=True,
-        cwd="/",
-    )
-    return [json.loads(line) for line in done.stdout.splitlines() if line[:1] in ("{", "[", '"')]
+    with demo_in(data, {}) as printed:
+        yield data, printed
 
 
 def test_the_printed_commands_work_when_pasted(demo: tuple[Path, str]) -> None:
@@ -80,7 +34,7 @@ def test_the_printed_commands_work_when_pasted(demo: tuple[Path, str]) -> None:
     steps = [line.strip() for line in printed.splitlines() if line.startswith("  ")]
     shown = paste("\n".join(line for line in steps if "foldex verify" not in line))
     candles, depth, tickers, balances, order, history = shown[:6]
-    _check_custody(shown[6:-1])
+    check_custody(shown[6:-1], ether="101.50000000")
     events = shown[-1]
     assert candles[-1]["trades"] > 0
     assert depth["bids"]
@@ -91,28 +45,6 @@ def test_the_printed_commands_work_when_pasted(demo: tuple[Path, str]) -> None:
     assert history["items"][0]["id"] == order["order_id"]
     recorded = [(each["type"], each["data"].get("order_id")) for each in events["items"]]
     assert ("order_placed.v1", order["order_id"]) in recorded
-
-
-def _check_custody(shown: list[Any]) -> None:
-    """Deposits arrive on chain, are confirmed and credited; withdrawals are approved and paid."""
-    tokens, _, deposits, balances, requested, *rest = shown
-    assert [(each["asset"], each["allowed"]) for each in tokens] == [
-        ("USDT", ["withdrawal", "sweep", "top_up"])
-    ]
-    assert {(each["asset"], each["amount"], each["status"]) for each in deposits["items"]} == {
-        ("ETH", "1.50000000", "credited"),
-        ("USDT", "250.00000000", "credited"),
-    }
-    assert {each["asset"]: each["free"] for each in balances}["ETH"] == "101.50000000"
-    assert [each["status"] for each in requested["items"]] == ["requested", "requested"]
-    ether_review, token_review, ether, tokens_paid, ether_on_chain, tokens_on_chain = rest
-    assert ether_review["approvals"] == token_review["approvals"] == ["ann"]
-    assert token_review["intent"]["token"] == tokens[0]["contract"]
-    assert (ether["status"], ether["amount"]) == ("completed", "0.75000000")
-    assert (tokens_paid["status"], tokens_paid["amount"]) == ("completed", "100.00000000")
-    assert ether["txid"].startswith("0x")
-    assert int(ether_on_chain["result"], 16) >= 75 * 10**16
-    assert int(tokens_on_chain) == 100 * 10**6
 
 
 def test_the_docs_page_is_served(demo: tuple[Path, str]) -> None:

@@ -96,6 +96,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         chain = start_chain(
             Settings(data=data, ethereum_url=url),
             opened,
+            block_s=None,
             more_policy=RULE.format(
                 contracts=f'{payer}", "{token}',
                 selectors=", ".join(f'"{each}"' for each in SELECTORS),

@@ -10,13 +10,16 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from eventstore.kafka_brokers import Brokers
+from eventstore.kafka_errors import BusUnavailable
 from eventstore.kafka_topics import TopicPlan, ensure_topics
 from tests.custody.test_deposits import step
 from tests.custody.world import WEI, World
 from tests.kafka_world import read_topic
 from wallet.bus import ADDRESS_CREATED, COMMAND, ERRORS, TRANSACTION, Commands
 from wallet.desk import Desk
+from wallet.errors import BadRequest
 from wallet.kafka_bus import KafkaBus
+from wallet.kafka_desk import KafkaDesk
 from wallet.outbox import Relay
 
 NAMES = (COMMAND, ADDRESS_CREATED, TRANSACTION, ERRORS)
@@ -94,3 +97,27 @@ def test_commands_are_answered_and_transactions_told_over_kafka(
         "credited",
     ]
     assert len(bodies(kafka_bootstrap, prefix + ADDRESS_CREATED)) == 1
+
+
+def test_a_person_asks_over_kafka_and_gets_this_answer_and_no_other(
+    kafka_bootstrap: str, prefix: str
+) -> None:
+    bus = bus_on(World(), Brokers(kafka_bootstrap), prefix)
+    desk = KafkaDesk(Brokers(kafka_bootstrap), prefix=prefix)
+    with pytest.raises(BusUnavailable, match=r"did not answer within 0\.1 s"):
+        desk.ask('{"type": "create_account", "meta": {"account": "bob"}}', 0.1)
+    bus.start()
+    try:
+        topic, created = desk.ask('{"type": "create_account", "meta": {"account": "ann"}}', 30)
+        assert (topic, created["account"]) == (ADDRESS_CREATED, "ann")
+        topic, refused = desk.ask('{"type": "steal", "_env": {"id": "mine"}}', 30)
+        assert (topic, refused["error_code"]) == (ERRORS, "BAD_REQUEST")
+        assert refused["_env"]["causation_id"] == "mine"
+    finally:
+        bus.stop()
+    found = [json.loads(each) for each in desk.messages(ADDRESS_CREATED)]
+    assert {each["account"] for each in found} == {"ann", "bob"}
+    assert list(desk.messages(TRANSACTION)) == []
+    for wrong in ("no json", "[]", '{"type": "x", "_env": 1}'):
+        with pytest.raises(BadRequest):
+            desk.ask(wrong, 30)

@@ -43,4 +43,4 @@ def test_books_equal_anvil_with_the_real_signer(
     node = Anvil(ethereum_node)
     with ExitStack() as opened:
         settings = Settings(data=tmp_path, ethereum_url=ethereum_node)
-        run_rounds(start_chain(settings, opened), node, tmp_path, seed)
+        run_rounds(start_chain(settings, opened, block_s=None), node, tmp_path, seed)

@@ -39,7 +39,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EthereumRun]
         else:
             url = request.getfixturevalue("ethereum_node")
             node = Anvil(url)
-            chain = start_chain(Settings(data=tmp_path, ethereum_url=url), opened)
+            chain = start_chain(Settings(data=tmp_path, ethereum_url=url), opened, block_s=None)
         made = EthereumRun(chain, node, tmp_path, 1)
         opened.callback(made.stop)
         made.settle(2)
