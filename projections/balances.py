@@ -1,19 +1,19 @@
 """Balances, and the account statement: each change of a balance with the event that caused it."""
 
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from domain.events import Event
 from projections.catalogue import Catalogue
-from projections.changes import RULES, Rule
-from projections.database import Insert, Reading, Row, Upsert, Write
-from projections.page import Page, page, where
+from projections.changes import RULES, Key, Rule
+from projections.database import Reading, Row, Upsert, Write
+from projections.page import Page, page
+from projections.pages import append, read_rows
 from projections.projection import Handler
 from projections.table import Table
-
-Key = tuple[str, str]
 
 _BALANCES = Table(
     "balances",
@@ -26,9 +26,22 @@ _STATEMENT = Table(
     " free_change AMOUNT, held_change AMOUNT, debt_change AMOUNT,"
     " free_after AMOUNT, held_after AMOUNT, debt_after AMOUNT, reference TEXT",
     key="account, asset, id",
+    in_pages=True,
 )
 _LINES_PER_EVENT: Final = 8
 """At most: a line's id is made of its event's position, so that folding need not count lines."""
+
+
+class _Balance:
+    """lines: new ones of the statement; without any the balance is as the database has it."""
+
+    __slots__ = ("debt", "free", "held", "lines")
+
+    def __init__(self, free: int = 0, held: int = 0, debt: int = 0) -> None:
+        self.free = free
+        self.held = held
+        self.debt = debt
+        self.lines: list[Row] = []
 
 
 class Balances:
@@ -38,51 +51,42 @@ class Balances:
 
     def __init__(self, db: Reading, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._balances: dict[Key, tuple[int, int, int]] = {
-            (account, asset): (free, held, debt)
+        self._balances = {
+            (account, asset): _Balance(free, held, debt)
             for account, asset, free, held, debt in db.rows("SELECT * FROM balances")
         }
-        self._changed: set[Key] = set()
-        self._lines: list[Row] = []
+        self._changed: dict[Key, _Balance] = {}
 
     def handlers(self) -> dict[type[Event], Handler]:
         return {kind: partial(self._apply, rule, _name(kind)) for kind, rule in RULES.items()}
 
     def writes(self) -> list[Write]:
-        balances = [(*key, *self._balances[key]) for key in sorted(self._changed)]
-        lines, self._lines = self._lines, []
-        self._changed.clear()
-        return [Upsert(_BALANCES, balances), Insert(_STATEMENT, lines)]
+        changed, self._changed = sorted(self._changed.items()), {}
+        balances = [(*key, each.free, each.held, each.debt) for key, each in changed]
+        statement = append(_STATEMENT, {key: each.lines for key, each in changed})
+        for _, each in changed:
+            each.lines = []
+        return [Upsert(_BALANCES, balances), statement]
 
     def _apply(self, rule: Rule, name: str, position: int, event: Any) -> None:
-        line_id = position * _LINES_PER_EVENT
-        for account, asset, free_change, held_change, reference, debt_change in rule(
-            self._catalogue, event
-        ):
-            if not (free_change or held_change or debt_change):
+        line_id, time_ms = position * _LINES_PER_EVENT, event.time_ms
+        for key, free, held, debt, reference in rule(self._catalogue, event):
+            if not (free or held or debt):
                 continue
-            key = (account, asset)
-            free, held, debt = self._balances.get(key, (0, 0, 0))
-            free, held, debt = free + free_change, held + held_change, debt + debt_change
-            self._balances[key] = free, held, debt
-            self._changed.add(key)
-            self._lines.append(
+            balance = self._balances.get(key)
+            if balance is None:
+                balance = self._balances[key] = _Balance()
+            if not balance.lines:
+                self._changed[key] = balance
+            balance.free = free_after = balance.free + free
+            balance.held = held_after = balance.held + held
+            balance.debt = debt_after = balance.debt + debt
+            balance.lines.append(
                 (
-                    line_id,
-                    position,
-                    event.time_ms,
-                    name,
-                    account,
-                    asset,
-                    free_change,
-                    held_change,
-                    debt_change,
-                    free,
-                    held,
-                    debt,
-                    reference,
+                    line_id, position, time_ms, name, free, held, debt,
+                    free_after, held_after, debt_after, reference,
                 )
-            )
+            )  # fmt: skip
             line_id += 1
 
 
@@ -147,11 +151,8 @@ def read_statement(
     assets = [asset] if asset is not None else _assets_of(db, account)
     rows: list[Row] = []
     for each in assets:
-        # One asset at a time: so the index gives the newest lines, however long the history is.
-        clause, values = where(("account = ?", account), ("asset = ?", each), ("id < ?", after))
-        rows += db.rows(
-            f"SELECT * FROM statement {clause} ORDER BY id DESC LIMIT ?", (*values, limit + 1)
-        )
+        newest = read_rows(db, _STATEMENT, (account, each), after=after, newest_first=True)
+        rows += islice(newest, limit + 1)
     rows.sort(reverse=True)
     lines = [_line(catalogue, row) for row in rows[: limit + 1]]
     return page(lines, limit, lambda line: line.id)

@@ -1,7 +1,7 @@
 """Which balances an event changes: the one rule that balances and statements both fold."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from domain.events import (
     DepositCredited,
@@ -22,18 +22,15 @@ from domain.units import BUY
 from projections.catalogue import Catalogue
 
 
-class Change(NamedTuple):
-    """free, held, debt: by how many ledger units. reference: `order:7`, `trade:BTC-USDT:3` …"""
+Key = tuple[str, str]
+"""account, asset"""
+Change = tuple[Key, int, int, int, str]
+"""By how many ledger units free, held and debt change; and a reference: `order:7`, `deposit:x` …
 
-    account: str
-    asset: str
-    free: int
-    held: int
-    reference: str
-    debt: int = 0
+A plain tuple: two are made for each event, and a named one takes several times as long.
+"""
 
-
-Rule = Callable[[Catalogue, Any], list[Change]]
+Rule = Callable[[Catalogue, Any], tuple[Change, ...]]
 
 
 def _paying_asset(catalogue: Catalogue, market: str, side: str) -> str:
@@ -41,40 +38,37 @@ def _paying_asset(catalogue: Catalogue, market: str, side: str) -> str:
     return listed.quote_asset if side == BUY else listed.base_asset
 
 
-def _order_placed(catalogue: Catalogue, event: OrderPlaced) -> list[Change]:
+def _order_placed(catalogue: Catalogue, event: OrderPlaced) -> tuple[Change, ...]:
+    key, hold = (event.account, _paying_asset(catalogue, event.market, event.side)), event.hold
+    return ((key, -hold, hold, 0, f"order:{event.order_id}"),)
+
+
+def _order_cancelled(catalogue: Catalogue, event: OrderCancelled) -> tuple[Change, ...]:
     asset = _paying_asset(catalogue, event.market, event.side)
-    reference = f"order:{event.order_id}"
-    return [Change(event.account, asset, -event.hold, event.hold, reference)]
+    return (_release(event.account, asset, event.released, event.order_id),)
 
 
-def _order_cancelled(catalogue: Catalogue, event: OrderCancelled) -> list[Change]:
+def _order_amended(catalogue: Catalogue, event: OrderAmended) -> tuple[Change, ...]:
     asset = _paying_asset(catalogue, event.market, event.side)
-    reference = f"order:{event.order_id}"
-    return [Change(event.account, asset, event.released, -event.released, reference)]
+    return (_release(event.account, asset, event.old_hold - event.hold, event.order_id),)
 
 
-def _order_amended(catalogue: Catalogue, event: OrderAmended) -> list[Change]:
-    asset = _paying_asset(catalogue, event.market, event.side)
-    more = event.hold - event.old_hold
-    return [Change(event.account, asset, -more, more, f"order:{event.order_id}")]
-
-
-def _self_trade_prevented(catalogue: Catalogue, event: SelfTradePrevented) -> list[Change]:
+def _self_trade_prevented(catalogue: Catalogue, event: SelfTradePrevented) -> tuple[Change, ...]:
     listed = catalogue.markets[event.market]
     taker_asset, maker_asset = listed.base_asset, listed.quote_asset
     if event.taker_side == BUY:
         taker_asset, maker_asset = maker_asset, taker_asset
-    return [
+    return (
         _release(event.account, maker_asset, event.maker_released, event.maker_order_id),
         _release(event.account, taker_asset, event.taker_released, event.taker_order_id),
-    ]
+    )
 
 
 def _release(account: str, asset: str, amount: int, order_id: int) -> Change:
-    return Change(account, asset, amount, -amount, f"order:{order_id}")
+    return ((account, asset), amount, -amount, 0, f"order:{order_id}")
 
 
-def _trade_executed(catalogue: Catalogue, event: TradeExecuted) -> list[Change]:
+def _trade_executed(catalogue: Catalogue, event: TradeExecuted) -> tuple[Change, ...]:
     listed = catalogue.markets[event.market]
     base, quote = listed.base_asset, listed.quote_asset
     buyer, seller = event.taker_account, event.maker_account
@@ -82,43 +76,43 @@ def _trade_executed(catalogue: Catalogue, event: TradeExecuted) -> list[Change]:
     if event.taker_side != BUY:
         buyer, seller = seller, buyer
         buyer_fee, seller_fee = seller_fee, buyer_fee
-    paid, released = event.quote_amount, event.released
+    got, paid, released = event.base_amount, event.quote_amount, event.released
     reference = f"trade:{event.market}:{event.trade_id}"
-    return [
-        Change(buyer, quote, released, -paid - released, reference),
-        Change(buyer, base, event.base_amount - buyer_fee, 0, reference),
-        Change(seller, base, 0, -event.base_amount, reference),
-        Change(seller, quote, paid - seller_fee, 0, reference),
-        Change(FEES, base, buyer_fee, 0, reference),
-        Change(FEES, quote, seller_fee, 0, reference),
-    ]
+    return (
+        ((buyer, quote), released, -paid - released, 0, reference),
+        ((buyer, base), got - buyer_fee, 0, 0, reference),
+        ((seller, base), 0, -got, 0, reference),
+        ((seller, quote), paid - seller_fee, 0, 0, reference),
+        ((FEES, base), buyer_fee, 0, 0, reference),
+        ((FEES, quote), seller_fee, 0, 0, reference),
+    )
 
 
-def _deposit_credited(_: Catalogue, event: DepositCredited) -> list[Change]:
-    reference, repaid = f"deposit:{event.deposit_id}", event.debt_repaid
-    return [Change(event.account, event.asset, event.amount - repaid, 0, reference, -repaid)]
+def _deposit_credited(_: Catalogue, event: DepositCredited) -> tuple[Change, ...]:
+    key, repaid = (event.account, event.asset), event.debt_repaid
+    return ((key, event.amount - repaid, 0, -repaid, f"deposit:{event.deposit_id}"),)
 
 
-def _deposit_reversed(_: Catalogue, event: DepositReversed) -> list[Change]:
-    reference, taken = f"deposit:{event.deposit_id}", event.taken
-    return [Change(event.account, event.asset, -taken, 0, reference, event.amount - taken)]
+def _deposit_reversed(_: Catalogue, event: DepositReversed) -> tuple[Change, ...]:
+    key, taken = (event.account, event.asset), event.taken
+    return ((key, -taken, 0, event.amount - taken, f"deposit:{event.deposit_id}"),)
 
 
-def _withdrawal_requested(_: Catalogue, event: WithdrawalRequested) -> list[Change]:
-    reference = f"withdrawal:{event.withdrawal_id}"
-    return [Change(event.account, event.asset, -event.amount, event.amount, reference)]
+def _withdrawal_requested(_: Catalogue, event: WithdrawalRequested) -> tuple[Change, ...]:
+    key, amount = (event.account, event.asset), event.amount
+    return ((key, -amount, amount, 0, f"withdrawal:{event.withdrawal_id}"),)
 
 
 def _withdrawal_released(
     _: Catalogue, event: WithdrawalRejected | WithdrawalFailed
-) -> list[Change]:
-    reference = f"withdrawal:{event.withdrawal_id}"
-    return [Change(event.account, event.asset, event.amount, -event.amount, reference)]
+) -> tuple[Change, ...]:
+    key, amount = (event.account, event.asset), event.amount
+    return ((key, amount, -amount, 0, f"withdrawal:{event.withdrawal_id}"),)
 
 
-def _withdrawal_completed(_: Catalogue, event: WithdrawalCompleted) -> list[Change]:
-    reference = f"withdrawal:{event.withdrawal_id}"
-    return [Change(event.account, event.asset, 0, -event.amount, reference)]
+def _withdrawal_completed(_: Catalogue, event: WithdrawalCompleted) -> tuple[Change, ...]:
+    key = (event.account, event.asset)
+    return ((key, 0, -event.amount, 0, f"withdrawal:{event.withdrawal_id}"),)
 
 
 RULES: dict[type[Event], Rule] = {

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from projections.database import Reading, Row
+from projections.pages import stream_rows
 from projections.table import Table
 from projections.view_set import TABLES
 from projections.views import Views, reached
@@ -52,5 +53,7 @@ def _hash(db: Reading, table: Table) -> str:
 
 
 def _rows(db: Reading, table: Table) -> Iterator[Row]:
+    if table.in_pages:
+        return stream_rows(db, table)
     columns = ", ".join(table.names)
     return db.stream(f"SELECT {columns} FROM {table.name} ORDER BY {table.key}")

@@ -14,7 +14,7 @@ from domain.events import (
 )
 from domain.units import BUY, format_units
 from projections.catalogue import ARE_LISTED, Catalogue
-from projections.database import Reading, Upsert, Write
+from projections.database import Insert, Reading, Upsert, Write
 from projections.page import Page, page, where
 from projections.projection import Handler
 from projections.table import Table
@@ -34,7 +34,7 @@ _ORDERS = Table(
 )
 
 
-class _Order(msgspec.Struct):
+class _Order(msgspec.Struct, gc=False):
     """A row. open_lots: still open; fee: units of what the order receives; position: last event."""
 
     id: int
@@ -70,6 +70,7 @@ class Orders:
     def __init__(self) -> None:
         self._open: dict[int, _Order] = {}
         self._changed: dict[int, _Order] = {}
+        self._new: set[int] = set()
 
     def load(self, db: Reading, market: str) -> None:
         for row in db.rows("SELECT * FROM orders WHERE market = ? AND open_lots > 0", (market,)):
@@ -85,9 +86,13 @@ class Orders:
         }
 
     def writes(self) -> list[Write]:
-        changed = [msgspec.structs.astuple(order) for order in self._changed.values()]
-        self._changed.clear()
-        return [Upsert(_ORDERS, changed)]
+        new, changed = self._new, self._changed
+        self._new, self._changed = set(), {}
+        row = msgspec.structs.astuple
+        return [
+            Insert(_ORDERS, [row(order) for id_, order in changed.items() if id_ in new]),
+            Upsert(_ORDERS, [row(order) for id_, order in changed.items() if id_ not in new]),
+        ]
 
     def _placed(self, position: int, event: OrderPlaced) -> None:
         order = _Order(
@@ -112,6 +117,7 @@ class Orders:
             "",
         )
         self._open[order.id] = self._changed[order.id] = order
+        self._new.add(order.id)
 
     def _traded(self, position: int, event: TradeExecuted) -> None:
         self._fill(position, event, event.maker_order_id, event.maker_fee)

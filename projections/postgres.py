@@ -153,8 +153,9 @@ class PostgresViews(ViewStore):
     def _create_tables(self, db: PostgresDatabase, tables: Iterable[Table]) -> None:
         with translated_errors(), db.connection.transaction():
             timescale = Timescale.of(db.connection)
+            lz4 = _has_lz4(db.connection)
             for table in tables:
-                for statement in ddl(table, chunked=timescale is not None):
+                for statement in ddl(table, chunked=timescale is not None, lz4=lz4):
                     db.connection.execute(statement)
                 if timescale is not None and table.series is not None:
                     timescale.chunk(db.connection, db.name, table)
@@ -232,6 +233,13 @@ def _current(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
+def _has_lz4(connection: Connection) -> bool:
+    row = connection.execute(
+        "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def _sets(connection: Connection) -> list[str]:
     rows = connection.execute(
         "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname ~ '^views_[0-9]+$'"
@@ -252,7 +260,7 @@ def _drop(connection: Connection, name: str) -> None:
         connection.execute(SQL("SET lock_timeout TO {}").format(_DROP_PATIENCE))
         for table in _tables(connection, name):
             # One at a time: a table of many chunks needs many locks.
-            connection.execute(SQL("DROP TABLE {}").format(Identifier(name, table)))
+            connection.execute(SQL("DROP TABLE {} CASCADE").format(Identifier(name, table)))
         connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
     except psycopg.errors.LockNotAvailable:
         _log.warning("%s is still being read; it will be dropped after the next rebuild", name)

@@ -12,9 +12,10 @@ from projections.database import Overtaken, ViewsBroken, ViewStore, ViewsUnavail
 from projections.pipeline import Pipeline
 from projections.view_set import GROUPS, VIEWS_VERSION, Batch, ViewSet, stored_version
 
-COMMITS_PER_PAGE: Final = 50
-EVENTS_PER_BATCH: Final = 5_000
-"""A batch ends with the page that reaches it."""
+COMMITS_PER_PAGE: Final = 500
+COMMITS_PER_PAGE_MIN: Final = 4
+EVENTS_PER_BATCH: Final = 8_000
+"""A batch ends with the commit that reaches it, or a little later."""
 IDLE_S: Final = 0.25
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
 """How long to wait for a database that does not answer: longer each time."""
@@ -277,13 +278,15 @@ def _read_batch(log: Log, head: Head) -> list[Commit]:
     """Return the commits after a head: enough of them that a transaction is worth its cost."""
     batch: list[Commit] = []
     events = 0
+    page = COMMITS_PER_PAGE_MIN
     while events < EVENTS_PER_BATCH:
-        commits = log.read(head.number, COMMITS_PER_PAGE, previous=head)
+        commits = log.read(head.number, min(page, COMMITS_PER_PAGE), previous=head)
         if not commits:
             break
         batch += commits
         head = commits[-1].head
         events += sum(len(commit.events) for commit in commits)
+        page = 1 + (EVENTS_PER_BATCH - events) * len(batch) // events
     return batch
 
 

@@ -25,13 +25,17 @@ from projections.database import (
     ViewStore,
     Write,
 )
-from projections.table import Table
+from projections.pages import layout
+from projections.table import Column, Table
 
 _POINTER: Final = "current"
 _PREFIX, _SUFFIX = "views-", ".db"
 _TYPES: Final = {"TEXT": "TEXT", "INTEGER": "INTEGER", "AMOUNT": "AMOUNT TEXT"}
 """SQLite's integers have 64 bits, so amounts are kept as text: the type's last word says so, and
 the first one lets the converter below make them integers again."""
+
+_HAS_JSON_OPERATORS: Final = (3, 38)
+"""Since then SQLite has what its view of a table in pages is written with."""
 
 sqlite3.register_converter("AMOUNT", int)
 
@@ -178,9 +182,9 @@ class SQLiteDatabase:
     def write(self, write: Write) -> None:
         match write:
             case Insert(table, rows):
-                self._db.executemany(_insert(table, "INSERT"), _as_stored(table, rows))
+                self._db.executemany(_insert(table), _as_stored(table, rows))
             case Upsert(table, rows):
-                self._db.executemany(_insert(table, "INSERT OR REPLACE"), _as_stored(table, rows))
+                self._db.executemany(_upsert(table), _as_stored(table, rows))
             case Delete(table, keys):
                 where = " AND ".join(f"{name} = ?" for name in table.key_names)
                 self._db.executemany(f"DELETE FROM {table.name} WHERE {where}", keys)
@@ -230,6 +234,11 @@ class _Reader:
 
 
 def _ddl(table: Table) -> Iterator[str]:
+    if table.in_pages:
+        yield from _ddl(layout(table).pages)
+        if sqlite3.sqlite_version_info >= _HAS_JSON_OPERATORS:
+            yield _lines_as_rows(table)
+        return
     columns = [
         f"{name} {_TYPES[type_]}{'' if optional else ' NOT NULL'}"
         for name, type_, optional in table.fields
@@ -241,9 +250,37 @@ def _ddl(table: Table) -> Iterator[str]:
         yield f"CREATE INDEX {name} ON {table.name} {on}"
 
 
+def _lines_as_rows(table: Table) -> str:
+    """Return what creates a view of the table that its pages stand for: for SQL of one's own."""
+    pages, shared, of_line = layout(table)
+    values = {each.name: f"page.{each.name}" for each in shared}
+    if len(of_line) == 1:
+        values[of_line[0].name] = "line.value"
+    else:
+        values |= {each.name: _in_line(at, each) for at, each in enumerate(of_line)}
+    columns = ", ".join(f"{values[name]} AS {name}" for name in table.names)
+    return (
+        f"CREATE VIEW {table.name} AS SELECT {columns}"
+        f" FROM {pages.name} AS page, json_each(page.lines) AS line"
+    )
+
+
+def _in_line(at: int, column: Column) -> str:
+    # `->` gives the digits as they are: `->>` would make a large amount a float.
+    return f"line.value {'->' if column.type == 'AMOUNT' else '->>'} {at}"
+
+
 @cache
-def _insert(table: Table, verb: str) -> str:
-    return f"{verb} INTO {table.name} VALUES ({', '.join('?' * len(table.fields))})"
+def _insert(table: Table) -> str:
+    return f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.fields))})"
+
+
+@cache
+def _upsert(table: Table) -> str:
+    changes = ", ".join(
+        f"{name} = excluded.{name}" for name in table.names if name not in table.key_names
+    )
+    return f"{_insert(table)} ON CONFLICT ({table.key}) DO UPDATE SET {changes}"
 
 
 def _as_stored(table: Table, rows: Sequence[Row]) -> Iterable[Row]:

@@ -28,6 +28,8 @@ class Table:
     """columns: "account TEXT, reason TEXT NULL …", never NULL unless it says so; key: by comma.
 
     indexes: by name, what stands between the parentheses of CREATE INDEX and after them.
+    in_pages: its rows, which are never changed, are stored many to a row: see `pages`. The last
+    column of the key then grows among the rows that have the others in common.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Table:
     key: str
     indexes: Mapping[str, str] = field(default_factory=dict)
     series: Series | None = None
+    in_pages: bool = False
 
     @cached_property
     def fields(self) -> tuple[Column, ...]:

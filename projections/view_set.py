@@ -21,7 +21,7 @@ from projections.table import Table
 from projections.trades import Trades
 from projections.transfers import Transfers
 
-VIEWS_VERSION: Final = 1
+VIEWS_VERSION: Final = 2
 """Raised whenever a view's tables or meaning change: older sets are then built anew."""
 
 ACCOUNTS: Final = "accounts"
@@ -138,7 +138,9 @@ class _Group:
         if not new:
             return Batch([], [])
         _require_next(self.head, new[0])
-        self._fold.fold([recorded for commit in new for recorded in commit.recorded()])
+        self._fold.fold(
+            [pair for each in new for pair in enumerate(each.events, each.first_position)]
+        )
         move = _Move(self.name, self.head.position, new[-1])
         self.head = new[-1].head
         return Batch([move], self._fold.writes())
