@@ -1,16 +1,18 @@
 """Every event in a row of its own: what auditors ask by SQL."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice, product
-from typing import Any, ClassVar, Final
+from itertools import islice
+from operator import itemgetter
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 from domain.events import EVENTS, Event, stream_of
 from projections.database import Insert, Reading, Row, Write
-from projections.page import Page, page, where
+from projections.page import Page, among, in_pieces, page, where
 from projections.pages import append, read_rows
 from projections.projection import Handler
 from projections.table import Series, Table
@@ -21,23 +23,19 @@ _EVENTS = Table(
     " account TEXT NULL, other_account TEXT NULL, order_id INTEGER NULL,"
     " other_order_id INTEGER NULL, data TEXT",
     key="position",
-    indexes={
-        "events_by_order": "(order_id, position) WHERE order_id IS NOT NULL",
-        "events_by_other_order": "(other_order_id, position) WHERE other_order_id IS NOT NULL",
-    },
     series=Series("position", 5_000_000),
 )
 _EVENT_INDEX = Table(
     "event_index", "about TEXT, position INTEGER", key="about, position", in_pages=True
 )
-"""The events of each account (either one of a trade), stream, type, and type in a stream.
-
-An index of the database for each of them would cost more than the events themselves.
+"""The events of an account (either one of a trade), a stream, a type, a type in a stream; and of
+orders, but of many at a time: few events are about one. An index of the database for each of these
+would cost several times what the events themselves do.
 """
+ORDERS_PER_ENTRY: Final = 100
 POSITIONS_PER_READ_MAX: Final = 500
 
 _encode = msgspec.json.Encoder().encode
-_as_dict = msgspec.structs.asdict
 
 
 class Events:
@@ -48,6 +46,7 @@ class Events:
     def __init__(self) -> None:
         self._new: list[Row] = []
         self._of_account: defaultdict[str, list[int]] = defaultdict(list)
+        self._of_orders: defaultdict[int, list[int]] = defaultdict(list)
         self._of_type: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
 
     def handlers(self) -> dict[type[Event], Handler]:
@@ -55,43 +54,45 @@ class Events:
 
     def writes(self) -> list[Write]:
         new, self._new = self._new, []
-        lines = _index(self._of_account, self._of_type)
-        self._of_account.clear()
-        self._of_type.clear()
-        return [Insert(_EVENTS, new), append(_EVENT_INDEX, lines)]
+        return [Insert(_EVENTS, new), append(_EVENT_INDEX, self._index())]
 
     def _record(self, shape: "_Shape", position: int, event: Any) -> None:
-        fields = _as_dict(event)
-        value = fields.get
-        market, account, other_account, order_id, other_order_id = map(value, shape.columns)
+        values = astuple(event)
+        market, account, other_account, order_id, other_order_id = shape.columns((*values, None))
         stream = stream_of(event)
         self._of_type[shape.type, stream].append(position)
         if account is not None:
             self._of_account[account].append(position)
             if other_account is not None and other_account != account:
                 self._of_account[other_account].append(position)
+        if order_id is not None:
+            entry = order_id // ORDERS_PER_ENTRY
+            self._of_orders[entry].append(position)
+            if other_order_id is not None and other_order_id // ORDERS_PER_ENTRY != entry:
+                self._of_orders[other_order_id // ORDERS_PER_ENTRY].append(position)
         self._new.append(
             (
                 position, event.time_ms, stream, shape.type, market, account, other_account,
-                order_id, other_order_id, _encode(fields).decode(),
+                order_id, other_order_id, _encode(shape.named(*values)).decode(),
             )
         )  # fmt: skip
 
-
-def _index(
-    of_account: dict[str, list[int]], of_type: dict[tuple[str, str], list[int]]
-) -> dict[str, list[int]]:
-    """Return the positions of new events by what they are about."""
-    lines: defaultdict[str, list[int]] = defaultdict(list)
-    for account, positions in of_account.items():
-        lines[_about(account=account)] = positions
-    for (kind, stream), positions in of_type.items():
-        lines[_about(type=kind, stream=stream)] = positions
-        lines[_about(type=kind)] += positions
-        lines[_about(stream=stream)] += positions
-    for positions in lines.values():
-        positions.sort()
-    return lines
+    def _index(self) -> dict[str, list[int]]:
+        """Hand over the positions of new events by what they are about."""
+        lines: defaultdict[str, list[int]] = defaultdict(list)
+        for account, positions in self._of_account.items():
+            lines[_about(account=account)] = positions
+        for entry, positions in self._of_orders.items():
+            lines[_about(orders=str(entry))] = positions
+        for (kind, stream), positions in self._of_type.items():
+            lines[_about(type=kind, stream=stream)] = positions
+            lines[_about(type=kind)] += positions
+            lines[_about(stream=stream)] += positions
+        for positions in lines.values():
+            positions.sort()
+        for folded in (self._of_account, self._of_orders, self._of_type):
+            folded.clear()
+        return lines
 
 
 def _about(**values: str) -> str:
@@ -99,12 +100,16 @@ def _about(**values: str) -> str:
     return " ".join(f"{name}={value}" for name, value in values.items())
 
 
-class _Shape(msgspec.Struct, frozen=True):
-    """Which fields of a kind of event go to the columns market … other_order_id."""
+class _Shape(NamedTuple):
+    """How a kind of event becomes a row.
+
+    columns: takes market … other_order_id from its values and, where it has none, the None after
+    them. named: makes what is encoded as an object, unlike the event: faster than from a dict.
+    """
 
     type: str
-    columns: tuple[str, ...]
-    """Empty where the event has no such field."""
+    columns: "itemgetter[Any]"
+    named: Callable[..., Any]
 
 
 def _shape(kind: type[Event]) -> _Shape:
@@ -116,8 +121,14 @@ def _shape(kind: type[Event]) -> _Shape:
         ("order_id", "taker_order_id"),
         ("maker_order_id",),
     )
-    columns = tuple(next((name for name in names if name in fields), "") for names in wanted)
-    return _Shape(str(kind.__struct_config__.tag), columns)
+    columns = itemgetter(
+        *(
+            next((fields.index(name) for name in names if name in fields), len(fields))
+            for names in wanted
+        )
+    )
+    named = msgspec.defstruct(kind.__name__, [(name, Any) for name in fields], gc=False)
+    return _Shape(str(kind.__struct_config__.tag), columns, named)
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -144,49 +155,29 @@ def read_events(
     """Return events that match everything given, oldest first."""
     stream_of_market = None if market is None else f"market:{market}"
     conditions = (
+        ("? IN (order_id, other_order_id)", order_id), ("? IN (account, other_account)", account),
         ("type = ?", type), ("stream = ?", stream), ("stream = ?", stream_of_market),
     )  # fmt: skip
-    stream = stream or stream_of_market
-    if order_id is not None:
-        found = _of_order(db, order_id, account, conditions, after, limit)
-    elif account is not None:
-        found = _found(db, _about(account=account), conditions, after)
-    elif type is not None and stream is not None:
-        found = _found(db, _about(type=type, stream=stream), conditions, after)
-    elif type is not None:
-        found = _found(db, _about(type=type), (), after)
-    elif stream is not None:
-        found = _found(db, _about(stream=stream), conditions, after)
-    else:
+    about = _narrowest(stream or stream_of_market, type, account, order_id)
+    if about is None:
         found = iter(_select(db, ("position > ?", after), limit=limit + 1))
+    else:
+        found = _found(db, about, conditions, after)
     rows = list(islice(found, limit + 1))
     items = [EventView(*(*row[:4], msgspec.json.decode(row[4]))) for row in rows]
     return page(items, limit, lambda event: event.id)
 
 
-def _of_order(
-    db: Reading,
-    order_id: int,
-    account: str | None,
-    conditions: tuple[tuple[str, object], ...],
-    after: int | None,
-    limit: int,
-) -> Iterator[Row]:
-    found: set[Row] = set()
-    for order_column, account_condition in product(
-        ("order_id", "other_order_id"),
-        ("account = ?",) if account is None else ("account = ?", "other_account = ?"),
-    ):
-        # One column at a time: so an index gives the first events, however many there are.
-        found.update(
-            _select(
-                db,
-                *((f"{order_column} = ?", order_id), (account_condition, account)),
-                *(*conditions, ("position > ?", after)),
-                limit=limit + 1,
-            )
-        )
-    return iter(sorted(found))
+def _narrowest(
+    stream: str | None, type: str | None, account: str | None, order_id: int | None
+) -> str | None:
+    """Return the entry of the index with the fewest events that may match; None: any event may."""
+    if order_id is not None:
+        return _about(orders=str(order_id // ORDERS_PER_ENTRY))
+    if account is not None:
+        return _about(account=account)
+    given = {"type": type, "stream": stream}
+    return _about(**{name: each for name, each in given.items() if each is not None}) or None
 
 
 def _found(
@@ -194,7 +185,7 @@ def _found(
 ) -> Iterator[Row]:
     """Yield the events that the index names, as far as they meet more conditions."""
     positions = (row[1] for row in read_rows(db, _EVENT_INDEX, (about,), after=after))
-    while some := list(islice(positions, POSITIONS_PER_READ_MAX)):
+    for some in in_pieces(positions, POSITIONS_PER_READ_MAX):
         yield from _select(db, *conditions, positions=some)
 
 
@@ -207,8 +198,7 @@ def _select(
     """Return events that meet conditions, oldest first; only those at some positions, if given."""
     clause, values = where(*conditions)
     if positions:
-        places = ", ".join("?" * len(positions))
-        clause = f"{clause} {'AND' if clause else 'WHERE'} position IN ({places})"
+        clause = f"{clause} {'AND' if clause else 'WHERE'} {among('position', positions)}"
     return db.rows(
         f"SELECT position, time_ms, stream, type, data FROM events {clause}"
         " ORDER BY position LIMIT ?",

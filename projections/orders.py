@@ -1,6 +1,8 @@
 """Orders: open ones and history, with what each filled, at which average price, for which fees."""
 
-from typing import ClassVar
+from collections import defaultdict
+from itertools import islice
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -14,8 +16,9 @@ from domain.events import (
 )
 from domain.units import BUY, format_units
 from projections.catalogue import ARE_LISTED, Catalogue
-from projections.database import Insert, Reading, Upsert, Write
-from projections.page import Page, page, where
+from projections.database import Insert, Reading, Row, Upsert, Write
+from projections.page import Page, among, in_pieces, page, where
+from projections.pages import append, read_rows, read_second
 from projections.projection import Handler
 from projections.table import Table
 
@@ -27,11 +30,19 @@ _ORDERS = Table(
     " created_ms INTEGER, updated_ms INTEGER, position INTEGER, reason TEXT",
     key="id",
     indexes={
-        "orders_by_account": "(account, id)",
         "orders_open": "(account, id) WHERE open_lots > 0",
         "orders_by_client_id": "(account, client_order_id, id) WHERE client_order_id <> ''",
     },
 )
+
+_ACCOUNT_ORDERS = Table(
+    "account_orders",
+    "account TEXT, market TEXT, id INTEGER",
+    key="account, market, id",
+    in_pages=True,
+)
+"""Every order of an account. Ids grow within a market: the markets are folded apart."""
+ORDERS_PER_READ: Final = 500
 
 
 class _Order(msgspec.Struct, gc=False):
@@ -65,12 +76,12 @@ class _Order(msgspec.Struct, gc=False):
 class Orders:
     """Open orders stay in memory, so that folding a trade reads nothing from the database."""
 
-    TABLES: ClassVar = [_ORDERS]
+    TABLES: ClassVar = [_ORDERS, _ACCOUNT_ORDERS]
 
     def __init__(self) -> None:
         self._open: dict[int, _Order] = {}
         self._changed: dict[int, _Order] = {}
-        self._new: set[int] = set()
+        self._new: dict[int, _Order] = {}
 
     def load(self, db: Reading, market: str) -> None:
         for row in db.rows("SELECT * FROM orders WHERE market = ? AND open_lots > 0", (market,)):
@@ -87,11 +98,15 @@ class Orders:
 
     def writes(self) -> list[Write]:
         new, changed = self._new, self._changed
-        self._new, self._changed = set(), {}
+        self._new, self._changed = {}, {}
         row = msgspec.structs.astuple
+        placed: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for order in new.values():
+            placed[order.account, order.market].append(order.id)
         return [
-            Insert(_ORDERS, [row(order) for id_, order in changed.items() if id_ in new]),
-            Upsert(_ORDERS, [row(order) for id_, order in changed.items() if id_ not in new]),
+            Insert(_ORDERS, [row(order) for order in new.values()]),
+            append(_ACCOUNT_ORDERS, placed),
+            Upsert(_ORDERS, [row(order) for order in changed.values() if order.id not in new]),
         ]
 
     def _placed(self, position: int, event: OrderPlaced) -> None:
@@ -116,8 +131,7 @@ class Orders:
             position,
             "",
         )
-        self._open[order.id] = self._changed[order.id] = order
-        self._new.add(order.id)
+        self._open[order.id] = self._new[order.id] = order
 
     def _traded(self, position: int, event: TradeExecuted) -> None:
         self._fill(position, event, event.maker_order_id, event.maker_fee)
@@ -215,13 +229,45 @@ def read_orders(
     only_open: bool,
 ) -> Page[OrderView]:
     """Return the account's open orders, or all of them, newest first."""
-    clause, values = where(("account = ?", account), ("market = ?", market), ("id < ?", after))
-    is_open = "AND open_lots > 0" if only_open else ""
-    rows = db.rows(
-        f"SELECT * FROM orders {clause} AND {ARE_LISTED} {is_open} ORDER BY id DESC LIMIT ?",
-        (*values, limit + 1),
+    rows = (
+        _open_orders(db, account, market, after, limit + 1)
+        if only_open
+        else _newest_orders(db, catalogue, account, market, after, limit + 1)
     )
     return page([_view(catalogue, _Order(*row)) for row in rows], limit, lambda order: order.id)
+
+
+def _open_orders(
+    db: Reading, account: str, market: str | None, after: int | None, limit: int
+) -> list[Row]:
+    clause, values = where(("account = ?", account), ("market = ?", market), ("id < ?", after))
+    return db.rows(
+        f"SELECT * FROM orders {clause} AND {ARE_LISTED} AND open_lots > 0"
+        " ORDER BY id DESC LIMIT ?",
+        (*values, limit),
+    )
+
+
+def _newest_orders(
+    db: Reading,
+    catalogue: Catalogue,
+    account: str,
+    market: str | None,
+    after: int | None,
+    limit: int,
+) -> list[Row]:
+    markets = [market] if market is not None else read_second(db, _ACCOUNT_ORDERS, account)
+    ids: list[int] = []
+    for each in markets:
+        if each in catalogue.markets:
+            newest = read_rows(db, _ACCOUNT_ORDERS, (account, each), after=after, newest_first=True)
+            ids += [row[2] for row in islice(newest, limit)]
+    ids.sort(reverse=True)
+    return [
+        row
+        for some in in_pieces(ids[:limit], ORDERS_PER_READ)
+        for row in db.rows(f"SELECT * FROM orders WHERE {among('id', some)} ORDER BY id DESC", some)
+    ]
 
 
 def _view(catalogue: Catalogue, order: _Order) -> OrderView:

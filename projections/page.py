@@ -1,6 +1,7 @@
 """One page of a list: what a cursor walks over, and how its rows are selected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
@@ -20,6 +21,18 @@ def page(rows: list[Item], limit: int, id_of: Callable[[Item], int]) -> Page[Ite
     if len(rows) <= limit:
         return Page(rows, None)
     return Page(rows[:limit], id_of(rows[limit - 1]))
+
+
+def in_pieces(values: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield values as lists of that size: of so many a query can name each."""
+    rest = iter(values)
+    while piece := list(islice(rest, size)):
+        yield piece
+
+
+def among(column: str, values: Sequence[object]) -> str:
+    """Return the condition that a column has one of these values, of which there is at least one."""
+    return f"{column} IN ({', '.join('?' * len(values))})"
 
 
 def where(*conditions: tuple[str, object]) -> tuple[str, tuple[object, ...]]:

@@ -49,7 +49,9 @@ def layout(table: Table) -> Layout:
     names = [each.name for each in shared]
     pages = Table(
         f"{table.name}_pages",
-        ", ".join([*(f"{name} {column[name].type}" for name in names), "first INTEGER, lines TEXT"]),
+        ", ".join(
+            [*(f"{name} {column[name].type}" for name in names), "first INTEGER, lines TEXT"]
+        ),
         key=", ".join([*names, "first"]),
     )
     return Layout(pages, shared, of_line)
@@ -84,6 +86,21 @@ def read_rows(
         for row in reversed(rows) if newest_first else rows:
             if after is None or (number(row) < after if newest_first else number(row) > after):
                 yield row
+
+
+def read_second(db: Reading, table: Table, first: object) -> list[Any]:
+    """Return which values of the second column there are beside one of the first, in order."""
+    pages = layout(table).pages
+    one, two = pages.key_names[:2]
+    # From one value to the next by the index, however many pages there are of each.
+    found = db.rows(
+        f"WITH RECURSIVE found(value) AS (SELECT min({two}) FROM {pages.name} WHERE {one} = ?"
+        f" UNION ALL SELECT (SELECT min({two}) FROM {pages.name} WHERE {one} = ? AND {two} > value)"
+        " FROM found WHERE value IS NOT NULL)"
+        " SELECT value FROM found WHERE value IS NOT NULL",
+        (first, first),
+    )
+    return [row[0] for row in found]
 
 
 def stream_rows(db: Reading, table: Table) -> Iterator[Row]:

@@ -1,9 +1,16 @@
 """Two at a time: a batch is written while the next one is folded, where that gains anything."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 from projections.view_set import Batch
+
+SWITCH_S: Final = 0.000_3
+"""How long a thread may keep the interpreter while another waits for it. Python's own 5 ms would
+leave the database idle as often as it has answered the writer and another batch is being folded.
+"""
 
 
 class Pipeline:
@@ -13,6 +20,8 @@ class Pipeline:
         self._write = write
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="views") if beside else None
         self._under_way: Future[None] | None = None
+        if beside:
+            sys.setswitchinterval(SWITCH_S)
 
     def put(self, batch: Batch) -> None:
         """Begin to write a batch when the one before is written. Raises: as `drain`."""

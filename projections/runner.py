@@ -8,14 +8,11 @@ from typing import Final, NamedTuple
 
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.store import Log
+from projections.batches import Batches
 from projections.database import Overtaken, ViewsBroken, ViewStore, ViewsUnavailable
 from projections.pipeline import Pipeline
 from projections.view_set import GROUPS, VIEWS_VERSION, Batch, ViewSet, stored_version
 
-COMMITS_PER_PAGE: Final = 500
-COMMITS_PER_PAGE_MIN: Final = 4
-EVENTS_PER_BATCH: Final = 8_000
-"""A batch ends with the commit that reaches it, or a little later."""
 IDLE_S: Final = 0.25
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
 """How long to wait for a database that does not answer: longer each time."""
@@ -42,6 +39,7 @@ class ProjectionRunner:
     def __init__(self, log: Log, store: ViewStore, *, groups: Sequence[str] = GROUPS) -> None:
         self.failed: BaseException | None = None
         self._log = log
+        self._batches = Batches(log)
         self._store = store
         self._groups = groups
         self._views: ViewSet | None = None
@@ -131,7 +129,7 @@ class ProjectionRunner:
         """Fold a batch, and have it written when the one before is; return its commits."""
         try:
             views = self._open()
-            commits = _read_batch(self._log, views.head)
+            commits = self._batches.after(views.head)
             if commits:
                 self._pipeline.put(self._fold(views, commits))
             return len(commits)
@@ -233,14 +231,15 @@ def rebuild(log: Log, store: ViewStore, progress: Progress = lambda position, la
     with store.building():
         views = ViewSet.create(store)
         pipeline = Pipeline(views.write, beside=store.writes_elsewhere)
+        batches = Batches(log)
         try:
             last = log.stored_head().position
-            while _fold_into(pipeline, log, views):
+            while _fold_into(pipeline, batches, views):
                 last = max(last, views.head.position)
                 progress(views.head.position, last)
             with store.swapping():
                 # The live views stand still now: readers must not go back in time by the swap.
-                while _fold_into(pipeline, log, views):
+                while _fold_into(pipeline, batches, views):
                     pass
                 store.swap_in(views.db)
             return views.head.position
@@ -264,30 +263,14 @@ def catch_up(log: Log, store: ViewStore, progress: Progress = lambda position, l
     return runner.position
 
 
-def _fold_into(pipeline: Pipeline, log: Log, views: ViewSet) -> bool:
+def _fold_into(pipeline: Pipeline, batches: Batches, views: ViewSet) -> bool:
     """Fold a batch; return whether there was one. When there was none, all is written."""
-    commits = _read_batch(log, views.head)
+    commits = batches.after(views.head)
     if commits:
         pipeline.put(views.fold(commits))
     else:
         pipeline.drain()
     return bool(commits)
-
-
-def _read_batch(log: Log, head: Head) -> list[Commit]:
-    """Return the commits after a head: enough of them that a transaction is worth its cost."""
-    batch: list[Commit] = []
-    events = 0
-    page = COMMITS_PER_PAGE_MIN
-    while events < EVENTS_PER_BATCH:
-        commits = log.read(head.number, min(page, COMMITS_PER_PAGE), previous=head)
-        if not commits:
-            break
-        batch += commits
-        head = commits[-1].head
-        events += sum(len(commit.events) for commit in commits)
-        page = 1 + (EVENTS_PER_BATCH - events) * len(batch) // events
-    return batch
 
 
 def _require_of_log(log: Log, head: Head) -> None:

@@ -1,14 +1,19 @@
 """Trades: the public tape of each market, and each account's own."""
 
+from collections import defaultdict
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import astuple
 
 from domain.events import Event, TradeExecuted
 from domain.units import BUY, SELL
-from projections.catalogue import ARE_LISTED, Catalogue
+from projections.catalogue import Catalogue
 from projections.database import Insert, Reading, Row, Write
 from projections.page import Page, page, where
+from projections.pages import append, read_rows, read_second
 from projections.projection import Handler
 from projections.table import Series, Table
 
@@ -20,22 +25,26 @@ _TRADES = Table(
     " taker_order_id INTEGER, maker_account TEXT, taker_account TEXT, maker_fee INTEGER,"
     " taker_fee INTEGER",
     key="market, trade_id",
-    indexes={
-        "trades_by_time": "(market, time_ms)",
-        "trades_by_maker": "(maker_account, position)",
-        "trades_by_taker": "(taker_account, position)",
-        "trades_by_maker_order": "(maker_order_id, position)",
-        "trades_by_taker_order": "(taker_order_id, position)",
-    },
+    indexes={"trades_by_time": "(market, time_ms)"},
     series=Series("time_ms", _DAY_MS),
 )
+_ACCOUNT_TRADES = Table(
+    "account_trades",
+    "account TEXT, market TEXT, id INTEGER, trade_id INTEGER, time_ms INTEGER, order_id INTEGER,"
+    " side TEXT, role TEXT, price_ticks INTEGER, quantity_lots INTEGER, quote_amount INTEGER,"
+    " fee INTEGER",
+    key="account, market, id",
+    in_pages=True,
+)
+"""Each side of a trade. id: twice the trade's position in the log, and one more for the taker."""
 
 
 class Trades:
-    TABLES: ClassVar = [_TRADES]
+    TABLES: ClassVar = [_TRADES, _ACCOUNT_TRADES]
 
     def __init__(self) -> None:
         self._new: list[Row] = []
+        self._own: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
 
     def load(self, db: Reading, market: str) -> None:
         """Do nothing: a trade needs nothing of those before it."""
@@ -45,27 +54,34 @@ class Trades:
 
     def writes(self) -> list[Write]:
         new, self._new = self._new, []
-        return [Insert(_TRADES, new)]
+        own = append(_ACCOUNT_TRADES, self._own)
+        self._own.clear()
+        return [Insert(_TRADES, new), own]
 
     def _executed(self, position: int, event: TradeExecuted) -> None:
+        (
+            time_ms, market, trade_id, price_ticks, lots, _, quote, taker_side,
+            maker_order, taker_order, maker, taker, maker_fee, taker_fee, *_,
+        ) = astuple(event)  # fmt: skip
         self._new.append(
             (
-                position,
-                event.time_ms,
-                event.market,
-                event.trade_id,
-                event.price_ticks,
-                event.quantity_lots,
-                event.quote_amount,
-                event.taker_side,
-                event.maker_order_id,
-                event.taker_order_id,
-                event.maker_account,
-                event.taker_account,
-                event.maker_fee,
-                event.taker_fee,
+                position, time_ms, market, trade_id, price_ticks, lots, quote, taker_side,
+                maker_order, taker_order, maker, taker, maker_fee, taker_fee,
             )
-        )
+        )  # fmt: skip
+        maker_side = SELL if taker_side == BUY else BUY
+        self._own[maker, market].append(
+            (
+                2 * position, trade_id, time_ms, maker_order, maker_side, "maker",
+                price_ticks, lots, quote, maker_fee,
+            )
+        )  # fmt: skip
+        self._own[taker, market].append(
+            (
+                2 * position + 1, trade_id, time_ms, taker_order, taker_side, "taker",
+                price_ticks, lots, quote, taker_fee,
+            )
+        )  # fmt: skip
 
 
 class TradeView(msgspec.Struct, frozen=True):
@@ -123,28 +139,21 @@ def read_account_trades(
     limit: int,
 ) -> Page[AccountTradeView]:
     """Return the account's trades, newest first; both sides of a trade with itself."""
-    found: set[Row] = set()
-    for role in ("maker", "taker"):
-        # One role at a time: so an index gives the newest trades, however long the history is.
-        clause, values = where(
-            (f"{role}_order_id = ?", order_id), (f"{role}_account = ?", account),
-            ("market = ?", market), ("position < ?", after),
-        )  # fmt: skip
-        found.update(
-            db.rows(
-                f"SELECT * FROM trades {clause} AND {ARE_LISTED} ORDER BY position DESC LIMIT ?",
-                (*values, limit + 1),
+    markets = [market] if market is not None else read_second(db, _ACCOUNT_TRADES, account)
+    before = None if after is None else 2 * after
+    rows: list[Row] = []
+    for each in markets:
+        if each in catalogue.markets:
+            newest = read_rows(
+                db, _ACCOUNT_TRADES, (account, each), after=before, newest_first=True
             )
-        )
-    rows = sorted(found, reverse=True)[: limit + 1]
-    following = rows[limit - 1][0] if len(rows) > limit else None
-    items = [
-        _own(catalogue, row, role)
-        for row in rows[:limit]
-        for role in ("maker", "taker")
-        if row[10 if role == "maker" else 11] == account
-        and order_id in (None, row[8 if role == "maker" else 9])
-    ]
+            of_order = (row for row in newest if order_id in (None, row[5]))
+            # Two for each trade, at most.
+            rows += islice(of_order, 2 * (limit + 1))
+    rows.sort(key=itemgetter(2), reverse=True)
+    by_trade = [list(sides) for _, sides in groupby(rows, lambda row: row[2] // 2)]
+    following = by_trade[limit - 1][0][2] // 2 if len(by_trade) > limit else None
+    items = [_own(catalogue, row) for sides in by_trade[:limit] for row in reversed(sides)]
     return Page(items, following)
 
 
@@ -162,25 +171,21 @@ def _public(catalogue: Catalogue, row: Row) -> TradeView:
     )
 
 
-def _own(catalogue: Catalogue, row: Row, role: str) -> AccountTradeView:
-    market, taker_side = row[2], row[7]
-    other = SELL if taker_side == BUY else BUY
-    side, order_id, fee = (
-        (taker_side, row[9], row[13]) if role == "taker" else (other, row[8], row[12])
-    )
+def _own(catalogue: Catalogue, row: Row) -> AccountTradeView:
+    _, market, id_, trade_id, time_ms, order_id, side, role, price, lots, quote, fee = row
     listed = catalogue.markets[market]
     fee_asset = listed.base_asset if side == BUY else listed.quote_asset
     return AccountTradeView(
-        row[0],
-        row[3],
+        id_ // 2,
+        trade_id,
         market,
-        row[1],
+        time_ms,
         order_id,
         side,
         role,
-        catalogue.price(market, row[4]),
-        catalogue.quantity(market, row[5]),
-        catalogue.amount(listed.quote_asset, row[6]),
+        catalogue.price(market, price),
+        catalogue.quantity(market, lots),
+        catalogue.amount(listed.quote_asset, quote),
         catalogue.amount(fee_asset, fee),
         fee_asset,
     )

@@ -131,8 +131,8 @@ def test_a_crash_before_the_end_of_a_transaction_counts_nothing_twice(
     whole = view_backend.store("whole")
     catch_up(day.log, whole)
     uninterrupted = Views(whole)
-    monkeypatch.setattr("projections.runner.COMMITS_PER_PAGE", 20)
-    monkeypatch.setattr("projections.runner.EVENTS_PER_BATCH", 1)
+    monkeypatch.setattr("projections.batches.COMMITS_PER_READ", 20)
+    monkeypatch.setattr("projections.batches.EVENTS_PER_BATCH", 1)
     write = ViewSet.write
     calls = 0
 

@@ -53,8 +53,8 @@ def cut_connections(url: str) -> int:
 def test_a_runner_whose_connection_is_cut_again_and_again_goes_on_exactly(
     view_store: ViewStore, postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.runner.COMMITS_PER_PAGE", 3)
-    monkeypatch.setattr("projections.runner.EVENTS_PER_BATCH", 1)
+    monkeypatch.setattr("projections.batches.COMMITS_PER_READ", 3)
+    monkeypatch.setattr("projections.batches.EVENTS_PER_BATCH", 1)
     monkeypatch.setattr("projections.runner.RETRY_S_MAX", 0.2)
     with open_memory() as memory, closing(Views(view_store)) as views:
         day = Day(memory)
@@ -104,8 +104,8 @@ def test_a_process_that_is_killed_in_the_middle_counts_nothing_twice(
 def test_two_runners_of_the_same_views_count_nothing_twice(
     view_store: ViewStore, postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.runner.COMMITS_PER_PAGE", 2)
-    monkeypatch.setattr("projections.runner.EVENTS_PER_BATCH", 1)
+    monkeypatch.setattr("projections.batches.COMMITS_PER_READ", 2)
+    monkeypatch.setattr("projections.batches.EVENTS_PER_BATCH", 1)
     with open_memory() as memory, closing(PostgresViews(postgres_database)) as other:
         day = Day(memory)
         catch_up(day.log, view_store)

@@ -5,13 +5,13 @@ from contextlib import closing
 from pathlib import Path
 
 from eventstore.sqlite import open_sqlite
-from projections import runner
+from projections import batches, runner
 from projections.postgres import PostgresViews
 
 
 def main(directory: str, url: str) -> None:
     """Fold until the end of the log; print a line when at work."""
-    vars(runner).update(COMMITS_PER_PAGE=3, EVENTS_PER_BATCH=1)
+    vars(batches).update(COMMITS_PER_READ=3, EVENTS_PER_BATCH=1)
     with open_sqlite(Path(directory), create=False) as store, closing(PostgresViews(url)) as views:
         projections = runner.ProjectionRunner(store.log, views)
         while projections.run_once():
