@@ -1,7 +1,6 @@
 """Balances, and the account statement: each change of a balance with the event that caused it."""
 
 from functools import partial
-from itertools import islice
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -11,7 +10,7 @@ from projections.catalogue import Catalogue
 from projections.changes import RULES, Key, Rule
 from projections.database import Reading, Row, Upsert, Write
 from projections.page import Page, page
-from projections.pages import append, read_rows
+from projections.pages import append, read_newest
 from projections.projection import Handler
 from projections.table import Table
 
@@ -70,18 +69,21 @@ class Balances:
 
     def _apply(self, rule: Rule, name: str, position: int, event: Any) -> None:
         line_id, time_ms = position * _LINES_PER_EVENT, event.time_ms
+        balances = self._balances
         for key, free, held, debt, reference in rule(self._catalogue, event):
             if not (free or held or debt):
                 continue
-            balance = self._balances.get(key)
-            if balance is None:
-                balance = self._balances[key] = _Balance()
-            if not balance.lines:
+            try:
+                balance = balances[key]
+            except KeyError:
+                balance = balances[key] = _Balance()
+            lines = balance.lines
+            if not lines:
                 self._changed[key] = balance
             balance.free = free_after = balance.free + free
             balance.held = held_after = balance.held + held
             balance.debt = debt_after = balance.debt + debt
-            balance.lines.append(
+            lines.append(
                 (
                     line_id, position, time_ms, name, free, held, debt,
                     free_after, held_after, debt_after, reference,
@@ -149,13 +151,8 @@ def read_statement(
 ) -> Page[StatementLine]:
     """Return the account's statement, newest first."""
     assets = [asset] if asset is not None else _assets_of(db, account)
-    rows: list[Row] = []
-    for each in assets:
-        newest = read_rows(db, _STATEMENT, (account, each), after=after, newest_first=True)
-        rows += islice(newest, limit + 1)
-    rows.sort(reverse=True)
-    lines = [_line(catalogue, row) for row in rows[: limit + 1]]
-    return page(lines, limit, lambda line: line.id)
+    rows = read_newest(db, _STATEMENT, account, assets, before=after, limit=limit + 1)
+    return page([_line(catalogue, row) for row in rows], limit, lambda line: line.id)
 
 
 def _assets_of(db: Reading, account: str) -> list[str]:

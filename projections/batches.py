@@ -39,6 +39,6 @@ class Batches:
             batch += commits
             head = commits[-1].head
             events += sum(len(commit.events) for commit in commits)
-            page = 1 + (wanted - events) * len(batch) // events
+            page = -((events - wanted) * len(batch) // events)  # As many as are missing.
         self._events = EVENTS_PER_BATCH_MIN if events < wanted else 2 * wanted
         return batch

@@ -1,5 +1,6 @@
 """The view of assets and markets: what is listed, in which units, and what trades where."""
 
+from collections.abc import Iterable
 from typing import ClassVar, Final, Literal
 
 import msgspec
@@ -86,6 +87,10 @@ class Catalogue:
     def quantity(self, market: str, lots: int) -> str:
         """Return a quantity as a decimal string."""
         return format_steps(lots, self.markets[market].lot_size)
+
+    def listed(self, markets: Iterable[str], wanted: str | None = None) -> list[str]:
+        """Return those markets that are listed; only the one that is wanted, if one is."""
+        return [each for each in markets if each in self.markets and wanted in (None, each)]
 
     def _asset_listed(self, _: int, event: AssetListed) -> None:
         self.decimals[event.asset] = event.decimals

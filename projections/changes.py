@@ -21,7 +21,6 @@ from domain.ledger import FEES
 from domain.units import BUY
 from projections.catalogue import Catalogue
 
-
 Key = tuple[str, str]
 """account, asset"""
 Change = tuple[Key, int, int, int, str]

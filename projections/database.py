@@ -6,7 +6,7 @@ what is read is SQL that both databases understand, with `?` for each value.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -90,6 +90,13 @@ class Database(Reading, Protocol):
 
     def transaction(self) -> AbstractContextManager[None]:
         """Keep all that is written inside, or, when an exception ends it, nothing."""
+        ...
+
+    def prepared(self, write: Write) -> Callable[[], None]:
+        """Return what writes a batch, with all done that can be before its transaction begins.
+
+        Another thread may use the connection meanwhile.
+        """
         ...
 
     def write(self, write: Write) -> None:

@@ -1,7 +1,6 @@
 """Orders: open ones and history, with what each filled, at which average price, for which fees."""
 
 from collections import defaultdict
-from itertools import islice
 from typing import ClassVar, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from domain.units import BUY, format_units
 from projections.catalogue import ARE_LISTED, Catalogue
 from projections.database import Insert, Reading, Row, Upsert, Write
 from projections.page import Page, among, in_pieces, page, where
-from projections.pages import append, read_rows, read_second
+from projections.pages import append, read_newest, read_second
 from projections.projection import Handler
 from projections.table import Table
 
@@ -229,11 +228,11 @@ def read_orders(
     only_open: bool,
 ) -> Page[OrderView]:
     """Return the account's open orders, or all of them, newest first."""
-    rows = (
-        _open_orders(db, account, market, after, limit + 1)
-        if only_open
-        else _newest_orders(db, catalogue, account, market, after, limit + 1)
-    )
+    if only_open:
+        rows = _open_orders(db, account, market, after, limit + 1)
+    else:
+        markets = catalogue.listed(read_second(db, _ACCOUNT_ORDERS, account), market)
+        rows = _newest_orders(db, account, markets, after, limit + 1)
     return page([_view(catalogue, _Order(*row)) for row in rows], limit, lambda order: order.id)
 
 
@@ -249,23 +248,12 @@ def _open_orders(
 
 
 def _newest_orders(
-    db: Reading,
-    catalogue: Catalogue,
-    account: str,
-    market: str | None,
-    after: int | None,
-    limit: int,
+    db: Reading, account: str, markets: list[str], after: int | None, limit: int
 ) -> list[Row]:
-    markets = [market] if market is not None else read_second(db, _ACCOUNT_ORDERS, account)
-    ids: list[int] = []
-    for each in markets:
-        if each in catalogue.markets:
-            newest = read_rows(db, _ACCOUNT_ORDERS, (account, each), after=after, newest_first=True)
-            ids += [row[2] for row in islice(newest, limit)]
-    ids.sort(reverse=True)
+    newest = read_newest(db, _ACCOUNT_ORDERS, account, markets, before=after, limit=limit)
     return [
         row
-        for some in in_pieces(ids[:limit], ORDERS_PER_READ)
+        for some in in_pieces([row[2] for row in newest], ORDERS_PER_READ)
         for row in db.rows(f"SELECT * FROM orders WHERE {among('id', some)} ORDER BY id DESC", some)
     ]
 

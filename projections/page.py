@@ -31,7 +31,7 @@ def in_pieces(values: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def among(column: str, values: Sequence[object]) -> str:
-    """Return the condition that a column has one of these values, of which there is at least one."""
+    """Return the condition that a column has one of these values; there is at least one."""
     return f"{column} IN ({', '.join('?' * len(values))})"
 
 

@@ -6,8 +6,9 @@ each line of its other columns, or with its other column when it is the only one
 spread over pages depends on how they came, and means nothing: readers see lines.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -45,15 +46,10 @@ def layout(table: Table) -> Layout:
     column = {each.name: each for each in table.fields}
     shared = tuple(column[name] for name in table.key_names[:-1])
     of_line = tuple(each for each in table.fields if each not in shared)
-    assert table.in_pages and of_line[0].name == table.key_names[-1]
-    names = [each.name for each in shared]
-    pages = Table(
-        f"{table.name}_pages",
-        ", ".join(
-            [*(f"{name} {column[name].type}" for name in names), "first INTEGER, lines TEXT"]
-        ),
-        key=", ".join([*names, "first"]),
-    )
+    assert of_line[0].name == table.key_names[-1]
+    columns = "".join(f"{each.name} {each.type}, " for each in shared)
+    key = ", ".join([*(each.name for each in shared), "first"])
+    pages = Table(f"{table.name}_pages", f"{columns}first INTEGER, lines TEXT", key=key)
     return Layout(pages, shared, of_line)
 
 
@@ -86,6 +82,29 @@ def read_rows(
         for row in reversed(rows) if newest_first else rows:
             if after is None or (number(row) < after if newest_first else number(row) > after):
                 yield row
+
+
+def read_newest(
+    db: Reading,
+    table: Table,
+    first: object,
+    seconds: Iterable[object],
+    *,
+    before: int | None,
+    limit: int,
+    only: Callable[[Row], bool] = lambda row: True,
+) -> list[Row]:
+    """Return the last rows that share `first` and one of `seconds`, by number, the last one first.
+
+    before: only those with a smaller number. One of `seconds` is read after the other, so that the
+    index gives the last rows of each however many there are.
+    """
+    rows: list[Row] = []
+    for each in seconds:
+        newest = read_rows(db, table, (first, each), after=before, newest_first=True)
+        rows += islice(filter(only, newest), limit)
+    rows.sort(key=itemgetter(table.names.index(table.key_names[-1])), reverse=True)
+    return rows[:limit]
 
 
 def read_second(db: Reading, table: Table, first: object) -> list[Any]:
@@ -123,8 +142,7 @@ def _pages(
             # The page that holds the next line may begin before it.
             clause, values = where(*whose, ("first <= ?", after))
             found = db.row(f"SELECT max(first) FROM {pages.name} {clause}", values)
-            begin = found[0] if found is not None else None
-            beyond = "first >= ?"
+            begin = None if found is None else found[0]
     count = 1
     while True:
         clause, values = where(*whose, (beyond, begin))

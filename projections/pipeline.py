@@ -7,9 +7,9 @@ from typing import Final
 
 from projections.view_set import Batch
 
-SWITCH_S: Final = 0.000_3
+SWITCH_S: Final = 0.001
 """How long a thread may keep the interpreter while another waits for it. Python's own 5 ms would
-leave the database idle as often as it has answered the writer and another batch is being folded.
+leave the database idle that long after each of its answers, as the next batch is being folded.
 """
 
 

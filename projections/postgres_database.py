@@ -1,13 +1,16 @@
 """A connection to a set of views in PostgreSQL: a schema. Batches go in by COPY."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from io import BytesIO
 from typing import Any, Final
 
 import psycopg
+from psycopg import Copy
 from psycopg.adapt import Loader
+from psycopg.copy import FileWriter
 from psycopg.sql import SQL, Identifier
 
 from projections.database import (
@@ -122,21 +125,24 @@ class PostgresDatabase:
                 with translated_errors():
                     self.connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", lock)
 
+    def prepared(self, write: Write) -> Callable[[], None]:
+        """Make the very bytes of COPY.
+
+        Else the thread that writes would compete for the interpreter at every row, and the database
+        wait for it.
+        """
+        match write:
+            case Insert(table, rows) if rows:
+                return partial(self._copy, table, table.name, self._binary(table, rows))
+            case Upsert(table, rows) if rows:
+                return partial(self._merge, table, self._binary(table, rows))
+            case Delete(table, keys) if keys:
+                return partial(self._delete, table, keys)
+            case _:
+                return _nothing
+
     def write(self, write: Write) -> None:
-        with translated_errors():
-            match write:
-                case Insert(table, rows) if rows:
-                    self._copy(table, table.name, rows)
-                case Upsert(table, rows) if rows:
-                    self.connection.execute(_staging(table))
-                    self._copy(table, _staged(table), rows)
-                    self.connection.execute(_upsert(table))
-                case Delete(table, keys) if keys:
-                    where = " AND ".join(f"{name} = %s" for name in table.key_names)
-                    with self.connection.cursor() as cursor:
-                        cursor.executemany(f"DELETE FROM {table.name} WHERE {where}".encode(), keys)
-                case _:
-                    pass
+        self.prepared(write)()
 
     def update(self, sql: str, values: Sequence[object]) -> int:
         with translated_errors():
@@ -145,13 +151,39 @@ class PostgresDatabase:
     def close(self) -> None:
         self.connection.close()
 
-    def _copy(self, table: Table, into: str, rows: Sequence[Row]) -> None:
-        columns = ", ".join(table.names)
-        statement = f"COPY {into} ({columns}) FROM STDIN (FORMAT binary)".encode()
-        with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
+    def _binary(self, table: Table, rows: Sequence[Row]) -> bytes:
+        """Return rows as COPY takes them; nothing is sent."""
+        data = BytesIO()
+        with Copy(self.connection.cursor(), binary=True, writer=FileWriter(data)) as copy:
             copy.set_types([_WIRE_TYPES[each.type] for each in table.fields])
             for row in rows:
                 copy.write_row(row)
+        return data.getvalue()
+
+    def _copy(self, table: Table, into: str, data: bytes) -> None:
+        columns = ", ".join(table.names)
+        statement = f"COPY {into} ({columns}) FROM STDIN (FORMAT binary)".encode()
+        with (
+            translated_errors(),
+            self.connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
+            copy.write(data)
+
+    def _merge(self, table: Table, data: bytes) -> None:
+        with translated_errors():
+            self.connection.execute(_staging(table))
+            self._copy(table, _staged(table), data)
+            self.connection.execute(_upsert(table))
+
+    def _delete(self, table: Table, keys: Sequence[Row]) -> None:
+        where = " AND ".join(f"{name} = %s" for name in table.key_names)
+        with translated_errors(), self.connection.cursor() as cursor:
+            cursor.executemany(f"DELETE FROM {table.name} WHERE {where}".encode(), keys)
+
+
+def _nothing() -> None:
+    """Write nothing."""
 
 
 def _staged(table: Table) -> str:

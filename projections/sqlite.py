@@ -8,9 +8,9 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -178,6 +178,9 @@ class SQLiteDatabase:
         """Give itself, for reading at one position."""
         with self._between("BEGIN", "ROLLBACK"):
             yield self
+
+    def prepared(self, write: Write) -> Callable[[], None]:
+        return partial(self.write, write)
 
     def write(self, write: Write) -> None:
         match write:

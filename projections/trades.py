@@ -1,8 +1,7 @@
 """Trades: the public tape of each market, and each account's own."""
 
 from collections import defaultdict
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import groupby
 from typing import ClassVar
 
 import msgspec
@@ -13,7 +12,7 @@ from domain.units import BUY, SELL
 from projections.catalogue import Catalogue
 from projections.database import Insert, Reading, Row, Write
 from projections.page import Page, page, where
-from projections.pages import append, read_rows, read_second
+from projections.pages import append, read_newest, read_second
 from projections.projection import Handler
 from projections.table import Series, Table
 
@@ -139,18 +138,15 @@ def read_account_trades(
     limit: int,
 ) -> Page[AccountTradeView]:
     """Return the account's trades, newest first; both sides of a trade with itself."""
-    markets = [market] if market is not None else read_second(db, _ACCOUNT_TRADES, account)
-    before = None if after is None else 2 * after
-    rows: list[Row] = []
-    for each in markets:
-        if each in catalogue.markets:
-            newest = read_rows(
-                db, _ACCOUNT_TRADES, (account, each), after=before, newest_first=True
-            )
-            of_order = (row for row in newest if order_id in (None, row[5]))
-            # Two for each trade, at most.
-            rows += islice(of_order, 2 * (limit + 1))
-    rows.sort(key=itemgetter(2), reverse=True)
+    rows = read_newest(
+        db,
+        _ACCOUNT_TRADES,
+        account,
+        catalogue.listed(read_second(db, _ACCOUNT_TRADES, account), market),
+        before=None if after is None else 2 * after,
+        limit=2 * (limit + 1),  # A trade with oneself has two.
+        only=lambda row: order_id in (None, row[5]),
+    )
     by_trade = [list(sides) for _, sides in groupby(rows, lambda row: row[2] // 2)]
     following = by_trade[limit - 1][0][2] // 2 if len(by_trade) > limit else None
     items = [_own(catalogue, row) for sides in by_trade[:limit] for row in reversed(sides)]

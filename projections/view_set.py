@@ -121,7 +121,7 @@ class Batch(NamedTuple):
     """What some commits changed, to be written in one transaction."""
 
     moves: list[_Move]
-    writes: list[Write]
+    writes: list[Callable[[], None]]
 
 
 class _Group:
@@ -129,6 +129,7 @@ class _Group:
 
     def __init__(self, db: Database, name: str) -> None:
         self.name = name
+        self._db = db
         self.head = _stored_head(db, name)
         self._fold = _FOLDS[name](db)
 
@@ -143,7 +144,7 @@ class _Group:
         )
         move = _Move(self.name, self.head.position, new[-1])
         self.head = new[-1].head
-        return Batch([move], self._fold.writes())
+        return Batch([move], [self._db.prepared(each) for each in self._fold.writes()])
 
 
 class ViewSet:
@@ -198,7 +199,7 @@ class ViewSet:
             for move in batch.moves:
                 self._move_checkpoint(move)
             for write in batch.writes:
-                self.db.write(write)
+                write()
 
     def is_overtaken(self, written: Head) -> bool:
         """Return whether another process has moved the views on from what was written last."""

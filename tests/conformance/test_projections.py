@@ -143,7 +143,7 @@ def test_a_crash_before_the_end_of_a_transaction_counts_nothing_twice(
             return write(self, batch)
         with self.db.transaction():
             for each in batch.writes:
-                self.db.write(each)
+                each()
             raise OSError("the power went out")
 
     _begin_empty(view_store)

@@ -142,7 +142,7 @@ def test_followed_views_equal_views_rebuilt_from_zero(
     catch_up(log, other)
     differences = compare(views, anew)
     assert [each.table for each in differences] == [
-        "checkpoints", "balances", "statement", "deposits", "events",
+        "checkpoints", "balances", "statement", "deposits", "events", "event_index",
     ]  # fmt: skip
     balances = differences[1]
     assert balances.left is not None
