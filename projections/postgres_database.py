@@ -154,7 +154,10 @@ class PostgresDatabase:
     def _binary(self, table: Table, rows: Sequence[Row]) -> bytes:
         """Return rows as COPY takes them; nothing is sent."""
         data = BytesIO()
-        with Copy(self.connection.cursor(), binary=True, writer=FileWriter(data)) as copy:
+        with (
+            translated_errors(),
+            Copy(self.connection.cursor(), binary=True, writer=FileWriter(data)) as copy,
+        ):
             copy.set_types([_WIRE_TYPES[each.type] for each in table.fields])
             for row in rows:
                 copy.write_row(row)
