@@ -16,6 +16,7 @@ from wallet.errors import WalletError
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.devnode.node import DevNode
 from wallet.ethereum.rpc import Rpc
+from wallet.journal_memory import JournalMemory
 from wallet.ports import ExchangeRefused, ExchangeUnavailable
 from wallet.reconcile import reconcile
 from wallet.service import Custody
@@ -107,6 +108,7 @@ class EthereumRun:
         )
         self.signer = signer
         self.custody.open(0)
+        signer.memory = JournalMemory(self.custody.book, writes=True)
 
     def _index_of(self, address: Address) -> int | None:
         return self.custody.book.index_of.get(address)
