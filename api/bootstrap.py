@@ -1,14 +1,11 @@
 """The composition root: the one place where the parts of a running exchange are put together."""
 
-import os
-import socket
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from api.brokers import brokers_of
+from api.clock import system_clock_ms
 from api.deployment import Deployment, deployment_of
 from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
@@ -16,26 +13,23 @@ from api.engine_port import EnginePort
 from api.fence import FenceWatch
 from api.gateway import Gateway
 from api.keys import KeyStore
+from api.making import make_engine, make_publisher, make_snapshotter, views_part
 from api.metrics import Metrics
 from api.monitor import Monitor
 from api.parts import (
     EnginePart,
-    Failing,
     LinkPart,
     LoopPart,
     Part,
     PublisherPart,
     StorePart,
     ThreadPart,
-    ViewsPart,
 )
 from api.rate_limits import RateLimits
 from api.security import Verifier
 from api.settings import Settings
 from api.snapshotter import Snapshotter
 from commands.engine import Engine
-from eventstore.kafka_topics import EVENTS_TOPIC
-from eventstore.publisher import Publisher
 from eventstore.store import Store
 from projections.database import ViewStore
 from projections.runner import ProjectionRunner
@@ -45,12 +39,8 @@ from wallet.desk import Desk
 
 if TYPE_CHECKING:
     from api.custody_part import CustodyPart
+    from eventstore.publisher import Publisher
     from wallet.kafka_bus import KafkaBus
-
-
-def system_clock_ms() -> int:
-    """Return the time in ms since 1970 UTC: the only clock that business time comes from."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,7 +101,7 @@ class Foldex(Frontend):
     runner: ProjectionRunner
     fence: FenceWatch
     snapshotter: Snapshotter
-    publisher: Publisher | None
+    publisher: "Publisher | None"
     custody: "CustodyPart | None" = None
     bus: "KafkaBus | None" = None
 
@@ -285,57 +275,6 @@ def _open_for_reading(
     kept = opened.enter_context(closing(deployment.open_views()))
     views = opened.enter_context(closing(Views(kept)))
     return keys, views, kept
-
-
-def make_engine(store: Store, clock_ms: Callable[[], int], metrics: Metrics) -> Engine:
-    """Return the writer of a store that was opened for writing; not started."""
-    return Engine(
-        store.log,
-        store.snapshots,
-        clock_ms=clock_ms,
-        writer=f"{socket.gethostname()}:{os.getpid()}",
-        observer=metrics.engine,
-    )
-
-
-def views_part(
-    settings: Settings,
-    views: Views,
-    end: Callable[[], int],
-    runner: Failing | None = None,
-) -> ViewsPart:
-    """Return what watches the views. end: the log's; runner: who moves them on, if here."""
-    lag_ms_max = settings.max_view_lag_ms
-    return ViewsPart(views.position, end, lag_ms_max=lag_ms_max, runner=runner)
-
-
-def make_snapshotter(deployment: Deployment, settings: Settings, engine: Engine) -> Snapshotter:
-    """Return what keeps a recent snapshot of an engine's state."""
-    return Snapshotter(
-        deployment,
-        lambda: engine.exchange.position,
-        every_events=settings.snapshot_every_events,
-    )
-
-
-def make_publisher(
-    deployment: Deployment,
-    settings: Settings,
-    store: Store,
-    opened: ExitStack,
-    clock_ms: Callable[[], int] = system_clock_ms,
-) -> Publisher:
-    """Return what relays a store's log to Kafka; not started. opened: stops and closes it."""
-    positions = opened.enter_context(closing(deployment.open_positions()))
-    publisher = Publisher(
-        store.log,
-        positions,
-        brokers_of(settings),
-        clock_ms=clock_ms,
-        topic=settings.kafka_prefix + EVENTS_TOPIC,
-    )
-    opened.callback(publisher.stop)
-    return publisher
 
 
 def _gateway(

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import Final
 
-from api.bootstrap import system_clock_ms
+from api.clock import system_clock_ms
 from api.custody_link import RemoteEngine
 from api.custody_setup import open_bus, open_custody, start_custody
 from api.deployment import deployment_of

@@ -7,8 +7,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, Protocol
 
-from api.bootstrap import system_clock_ms
 from api.brokers import brokers_of
+from api.clock import system_clock_ms
 from api.custody_link import ExchangeLink, Listed, Send, listed_in
 from api.custody_part import CustodyPart
 from api.deployment import Deployment, deployment_of

@@ -6,8 +6,9 @@ from textwrap import indent
 from typing import Final
 
 from api import demo_token
-from api.bootstrap import Foldex, system_clock_ms
+from api.bootstrap import Foldex
 from api.cli_output import say
+from api.clock import system_clock_ms
 from api.custody_steps import CUSTODY_STEPS
 from api.demo_chain import DemoChain, start_chain
 from api.demo_client import NAME, TRADER, Client, exports_of, write_client

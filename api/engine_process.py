@@ -10,12 +10,13 @@ from typing import Final
 
 import uvloop
 
-from api.bootstrap import make_engine, make_snapshotter, system_clock_ms
+from api.clock import system_clock_ms
 from api.deployment import Deployment, deployment_of
 from api.engine_local import LocalEngine
 from api.engine_server import EngineServer
 from api.fence import FenceWatch
 from api.logs import configure_logging
+from api.making import make_engine, make_snapshotter
 from api.metrics import Metrics
 from api.monitor import Monitor
 from api.parts import EnginePart, LoopPart, StandbyPart, StorePart, ThreadPart

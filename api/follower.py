@@ -8,10 +8,9 @@ from contextlib import ExitStack, closing
 from types import FrameType
 from typing import Final, Literal, Protocol
 
-from api.bootstrap import make_publisher, views_part
-from api.brokers import brokers_of
 from api.deployment import Deployment, deployment_of
 from api.logs import configure_logging
+from api.making import make_publisher, views_part
 from api.metrics import Metrics
 from api.monitor import Monitor
 from api.parts import Part as WatchedPart
@@ -19,8 +18,7 @@ from api.parts import PublisherPart, StandbyPart, StorePart
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from eventstore.errors import StoreLocked
-from eventstore.kafka_topics import ERRORS_TOPIC, EVENTS_TOPIC
-from projections.kafka_feed import KafkaFeed
+from projections.database import ViewStore
 from projections.runner import ProjectionRunner
 from projections.view_set import MARKETS
 from projections.views import Views
@@ -75,14 +73,7 @@ def run_projections(
         part: Part
         if source == "kafka":
             store = opened.enter_context(there.open_store())
-            prefix = settings.kafka_prefix
-            part = KafkaFeed(
-                views,
-                brokers_of(settings),
-                topic=prefix + EVENTS_TOPIC,
-                errors_topic=prefix + ERRORS_TOPIC,
-                group=prefix + MARKETS_GROUP,
-            )
+            part = _feed(settings, views)
         else:
             if not _lock(there, groups, opened, stop, on_ready):
                 return 0
@@ -96,6 +87,22 @@ def run_projections(
         # Nothing asks any more when what is asked is closed.
         opened.callback(monitor.stop)
         return _follow(f"the projections of {' and '.join(groups)}", part, stop, on_ready)
+
+
+def _feed(settings: Settings, views: ViewStore) -> Part:
+    # Only who folds from Kafka waits for its client.
+    from api.brokers import brokers_of  # noqa: PLC0415
+    from eventstore.kafka_topics import ERRORS_TOPIC, EVENTS_TOPIC  # noqa: PLC0415
+    from projections.kafka_feed import KafkaFeed  # noqa: PLC0415
+
+    prefix = settings.kafka_prefix
+    return KafkaFeed(
+        views,
+        brokers_of(settings),
+        topic=prefix + EVENTS_TOPIC,
+        errors_topic=prefix + ERRORS_TOPIC,
+        group=prefix + MARKETS_GROUP,
+    )
 
 
 def run_publisher(

@@ -6,15 +6,18 @@ What takes time is done by `Asked.ask`, on a thread of its own; everything else 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from api.engine_port import EnginePort
 from api.lag import LagClock
 from api.metrics import Reading
 from commands.engine import Engine
 from domain.order_book import BookSide, Level
-from eventstore.publisher import Publisher
 from eventstore.store import Store
+
+if TYPE_CHECKING:
+    from eventstore.publisher import Publisher
+
 
 STALE_S: Final = 5.0
 """After this long without an answer a database or a loop counts as not answering."""
@@ -227,7 +230,7 @@ class ViewsPart(Asked):
 class PublisherPart(Asked):
     """The relay from the log to Kafka."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: "Publisher") -> None:
         super().__init__("publisher")
         self._publisher = publisher
         self._events = 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from api.bootstrap import system_clock_ms
+from api.clock import system_clock_ms
 from api.custody_setup import config_of
 from api.demo_chain import OFFICER, DemoChain
 from api.faucet import pay
