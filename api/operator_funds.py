@@ -5,7 +5,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from api import examples
-from api.custody import require_settled_by_hand
+from api.custody_payments import require_settled_by_hand
 from api.documents import documents
 from api.parameters import (
     Body,
