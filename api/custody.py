@@ -20,7 +20,8 @@ from api.parameters import (
 from api.problems import CustodyRefused, CustodyUnavailable
 from api.replies import reply
 from domain import errors
-from wallet.desk import CustodyStatus, Desk
+from wallet.desk import Desk
+from wallet.desk_views import CustodyStatus
 from wallet.errors import WalletError
 from wallet.types import DepositKey
 

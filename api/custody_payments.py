@@ -15,7 +15,7 @@ from api.security import OPERATOR_SCOPE
 from commands.settle_withdrawal import ApproveWithdrawal
 from domain import errors
 from projections.transfers import WithdrawalView
-from wallet.desk import PaymentView, ReviewView
+from wallet.desk_views import PaymentView, ReviewView
 from wallet.ports import ApprovedWithdrawal
 from wallet.types import IntentId
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from wallet.bus import TRANSACTION, Action, Message, answer_of
-from wallet.desk import Desk, PaymentView
+from wallet.desk import Desk
+from wallet.desk_views import PaymentView
 from wallet.errors import BadRequest, DuplicateMismatch, ExchangeAway, ExchangeSaysNo
 from wallet.ports import ExchangeRefused, ExchangeUnavailable, Requests
 from wallet.records.payment import CANCELLED

@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import msgspec
-
 from wallet.approvals import IntentText, canonical
 from wallet.chain import Contracts
 from wallet.contract_desk import KINDS, ContractDesk, ContractView, contract_view
+from wallet.desk_views import (
+    CustodyStatus,
+    DepositOnChain,
+    PaymentView,
+    ReviewView,
+    deposit_view,
+    payment_view,
+)
 from wallet.errors import BadRequest, DuplicateMismatch
 from wallet.journal_memory import JournalMemory
 from wallet.ports import ApprovedWithdrawal
@@ -29,76 +35,6 @@ from wallet.withdrawals import withdrawal_intent_id
 CONFLICTS_MAX = 20
 
 Answer = TypeVar("Answer")
-
-
-class ReviewView(msgspec.Struct, frozen=True, kw_only=True):
-    """What officers approve. intent: what is signed, as `foldex vault approve` reads it.
-
-    approvals: by whom, that count now. expired: by whom, too long ago. needed: how many have to
-    count, by the signer's policy and by custody's.
-    """
-
-    intent: IntentText
-    approvals: list[str]
-    expired: list[str]
-    needed: int
-
-
-class DepositOnChain(msgspec.Struct, frozen=True, kw_only=True):
-    """A deposit as the chain has it. amount: base units, as text. status: see docs/custody.md."""
-
-    key: str
-    account: str
-    address: str
-    asset: str
-    amount: str
-    status: str
-    reason: str
-    height: int
-    confirmations: int
-    required: int
-
-
-class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction of ours. status: planned, slotted, signed, paid or failed.
-
-    txids: all its attempts, the newest last; any may be mined. reason: why it failed, or is not
-    going to be made. contract: of a deployment.
-    """
-
-    id: str
-    kind: str
-    owner: str
-    to: str
-    asset: str
-    amount: str
-    status: str
-    txids: list[str]
-    reason: str
-    contract: str
-
-
-class CustodyStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How custody is. height: of the last block followed. paused: why, empty when it is not.
-
-    paused_by: an operator; empty when custody did it itself. differences: what reconciliation found
-    last. refills: what the hot wallet asks for from cold, base units by asset. signer_journal: how
-    many records the signer's journal had when it was seen last.
-    """
-
-    chain: str
-    height: int
-    paused: str
-    paused_by: str
-    differences: list[Difference]
-    addresses: int
-    deposits: dict[str, int]
-    open_payments: int
-    refills: dict[str, str]
-    signer_journal: int
-    hot: str
-    gas: str
-    cold: str
 
 
 class Desk:
@@ -221,12 +157,12 @@ class Desk:
         """Return every payment, the oldest first."""
         with self._up_to_date():
             found = [p for p in self._custody.book.records.values() if isinstance(p, Payment)]
-            return [_payment_view(each) for each in found]
+            return [payment_view(each) for each in found]
 
     def payment(self, intent_id: IntentId) -> PaymentView:
         """Return a payment. Raises: BadRequest: there is none."""
         with self._up_to_date():
-            return _payment_view(self._payment(intent_id))
+            return payment_view(self._payment(intent_id))
 
     def release(self, key: DepositKey, released_by: str) -> None:
         """Let a quarantined deposit be credited. Raises: BadRequest."""
@@ -297,19 +233,8 @@ class Desk:
 
     def _deposit(self, deposit: Deposit) -> DepositOnChain:
         tip = self._custody.book.chain_record.tip.height
-        there = deposit.status != "orphaned"
-        return DepositOnChain(
-            key=deposit.key,
-            account=deposit.account,
-            address=deposit.address,
-            asset=deposit.asset,
-            amount=str(deposit.amount),
-            status=deposit.status,
-            reason=deposit.reason,
-            height=deposit.height,
-            confirmations=tip - deposit.height + 1 if there else 0,
-            required=self._custody.deposits.confirmations(deposit),
-        )
+        required = self._custody.deposits.confirmations(deposit)
+        return deposit_view(deposit, tip, required)
 
     def _change(self, change: Callable[[], Answer]) -> Answer:
         """Change the books, again when the process that runs custody was faster."""
@@ -326,18 +251,3 @@ class Desk:
         with self._one_at_a_time:
             self._custody.book.catch_up()
             yield
-
-
-def _payment_view(payment: Payment) -> PaymentView:
-    return PaymentView(
-        id=payment.intent.id,
-        kind=payment.intent.kind.value,
-        owner=payment.owner,
-        to=payment.intent.to or "",
-        asset=payment.asset,
-        amount=str(payment.intent.amount),
-        status=payment.status,
-        txids=[each.txid for each in payment.signed],
-        reason=payment.failure or payment.releasing,
-        contract=payment.final.contract if payment.final else "",
-    )

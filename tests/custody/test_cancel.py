@@ -7,7 +7,8 @@ import pytest
 
 from tests.custody.test_deposits import ONE, step
 from tests.custody.world import POLICY, WEI, Crash, World, status
-from wallet.desk import Desk, PaymentView
+from wallet.desk import Desk
+from wallet.desk_views import PaymentView
 from wallet.errors import AlreadyEnded, AlreadySigned, BadRequest, LimitExceeded, SignerUnavailable
 from wallet.ports import ApprovedWithdrawal
 from wallet.records.payment import Payment, payment_record_id

@@ -10,7 +10,8 @@ from tests.custody.test_deposits import ONE, step
 from tests.custody.world import APPROVAL_AGE_S_MAX, POLICY, WEI, World, status
 from tests.signer_world import OFFICERS
 from wallet.approvals import Approval, approve, format_approval
-from wallet.desk import Desk, ReviewView
+from wallet.desk import Desk
+from wallet.desk_views import ReviewView
 from wallet.errors import (
     ApprovalExpired,
     ApprovalRequired,
