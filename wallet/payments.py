@@ -262,7 +262,13 @@ class Payments:
 
     def _build(self, intent: Intent, slot: Slot, payment: Payment) -> Unsigned:
         fee = self._chain.estimate_fee(self._policy.fee)
-        return self._chain.build(intent, slot, fee, payment.outbid)
+        try:
+            return self._chain.build(intent, slot, fee, payment.outbid)
+        except FeeAboveCap:
+            if not payment.abandoned:
+                raise
+            # Most likely the signer never saw what was abandoned; if it did, it says so.
+            return self._chain.build(intent, slot, fee, payment.attempts)
 
     def _sign(self, payment: Payment, *, release: bool = False) -> None:
         """Build, record, have signed, record, broadcast: in this order, whatever happens between.
@@ -317,9 +323,8 @@ class Payments:
         """
         _log.warning("%s was not signed: %s", payment.intent.id, error.reason)
         denied = self._book.copy(self._book.get(Payment, payment.id))
-        if payment.signed or payment.releasing or (error.retryable and not _is_fee(error)):
-            denied.deny(error.reason, self._book.chain_record.tip.height)
-        else:
+        denied.deny(error.reason, self._book.chain_record.tip.height)
+        if not (payment.signed or payment.releasing or (error.retryable and not _is_fee(error))):
             denied.ask_release(error.reason)
         self._book.save(denied)
 

@@ -12,6 +12,7 @@ from wallet.desk_views import PaymentView
 from wallet.errors import AlreadyEnded, AlreadySigned, BadRequest, LimitExceeded, SignerUnavailable
 from wallet.ports import ApprovedWithdrawal
 from wallet.records.payment import Payment, payment_record_id
+from wallet.types import FeePolicy
 from wallet.withdrawals import withdrawal_intent_id
 
 HAS = 10 * ONE
@@ -116,6 +117,32 @@ def test_a_slot_of_a_cancelled_withdrawal_is_used_up_before_the_hold_comes_back(
     assert cancelled.anchor == str(int(payment_of(world, next_one).anchor) - 1)
     assert refunds(world, number) == 1
     assert world.free("ann") == HAS - ONE
+
+
+def test_a_slot_is_used_up_also_when_no_higher_fee_may_be_paid(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.policy = replace(POLICY, fee=FeePolicy(price_max=2, total_max=10**12))
+    world.start()
+    number = world.withdraw("ann", ONE)
+    hear_again = deaf(world, monkeypatch, signs=False)
+    world.step()
+    assert payment_of(world, number).built is not None
+    cancel(world, number)
+    hear_again()
+    world.settle(4)
+    check(world, number, paid=False)
+
+
+def test_what_the_signer_denied_need_not_be_outbid(world: World) -> None:
+    """It was never signed: the release is made at the price of the day."""
+    world.signer.denial = LimitExceeded
+    world.signer.denies.add("withdrawal-1")
+    number = world.withdraw("ann", ONE)
+    world.settle(4)
+    [release] = payment_of(world, number).attempts
+    assert world.chain.parse(release.raw).price == world.chain.price
+    check(world, number, paid=False)
 
 
 def test_what_is_signed_is_not_cancelled(world: World) -> None:

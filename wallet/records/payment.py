@@ -112,9 +112,10 @@ class Payment(Aggregate):
             if aggregate.built is not None:
                 aggregate.abandoned.append(aggregate.built.unsigned)
             aggregate.releasing, aggregate.built = self.reason, None
+            aggregate.denied_height = None
 
     class AttemptDenied(Aggregate.Event):
-        """The signer refused what was built: it is built anew later. height: of the tip then."""
+        """The signer refused what was built, so it never signed it. height: of the tip then."""
 
         TOPIC = "payment_attempt_denied.v1"
         reason: str
