@@ -34,6 +34,8 @@ from wallet.ports import (
 ANSWER_S_MAX: Final = 10.0
 
 TEXT_CHARS_MAX: Final = 256
+BUS_SCOPE: Final = "bus/withdraw"
+"""Whose keys those of `withdraw` are: no account's, as no account's name has a slash."""
 
 Answer = TypeVar("Answer")
 
@@ -110,10 +112,12 @@ class ExchangeLink:
     def request(
         self, *, account: str, asset: str, units: int, address: str, request_id: str
     ) -> int:
-        """Request a withdrawal."""
+        """Request a withdrawal. The key is the exchange's, too: it is good for one account only."""
         receipt = self._do(
             RequestWithdrawal(
                 time_ms=self._clock_ms(),
+                scope=BUS_SCOPE,
+                idempotency_key=request_id,
                 account=account,
                 asset=asset,
                 amount=units,

@@ -54,9 +54,13 @@ def test_the_same_key_gets_the_same_answer_and_one_withdrawal(bus: Bus) -> None:
     assert bus.world.free("ann") == 8 * ONE
 
 
+@pytest.mark.parametrize("same_account", [True, False])
 def test_a_crash_before_the_answer_is_recorded_makes_no_second_withdrawal(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, *, same_account: bool
 ) -> None:
+    bus.world.deposit("bob", 10 * WEI)
+    bus.world.settle(4)
+
     def crash() -> None:
         raise Crash
 
@@ -64,10 +68,10 @@ def test_a_crash_before_the_answer_is_recorded_makes_no_second_withdrawal(
     with pytest.raises(Crash):
         bus.ask(WITHDRAW)
     bus.restart()
-    other = bus.ask({**WITHDRAW, "value": str(2 * WEI)})
+    change = {"value": str(2 * WEI)} if same_account else {"account": "bob"}
+    other = bus.ask({**WITHDRAW, **change})
     assert other.body["error_code"] == "DUPLICATE_MISMATCH"
-    bus = Bus(bus.world)
-    assert bus.world.free("ann") == 9 * ONE
+    assert (bus.world.free("ann"), bus.world.free("bob")) == (9 * ONE, 10 * ONE)
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ class LedgerLink:
     ) -> int:
         asked = RequestWithdrawal(
             time_ms=1, account=account, asset=asset, amount=units, address=address,
-            request_id=request_id,
+            request_id=request_id, scope="bus/withdraw", idempotency_key=request_id,
         )  # fmt: skip
         receipt = self._chaos.call(lambda: self.do(asked), ExchangeUnavailable)
         return int(receipt.withdrawal_id)
