@@ -42,7 +42,7 @@ def directory() -> Iterator[Path]:
 @contextmanager
 def database() -> Iterator[str]:
     """Give the URL of an empty database. Raises: NoServer."""
-    with fresh_database(address_of("postgres"), "template1") as url:
+    with fresh_database(address_of("postgres"), "template0") as url:
         yield url
 
 
