@@ -147,6 +147,36 @@ def test_a_withdrawal_that_fails_when_it_is_mined_again_is_found(world: World) -
     assert f"withdrawal-{number} paid: books paid, other failed" in found
 
 
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_withdrawal_that_the_ledger_is_about_to_hear_of_is_no_difference(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, heard: bool
+) -> None:
+    """heard: it was told, but a crash came before the books said so."""
+    real = world.exchange.complete
+
+    def lost(*, withdrawal_id: int, txid: str) -> None:
+        if heard:
+            real(withdrawal_id=withdrawal_id, txid=txid)
+        raise ExchangeUnavailable("no answer")
+
+    monkeypatch.setattr(world.exchange, "complete", lost)
+    number = world.withdraw("ann", ONE)
+    for _ in range(4):
+        world.chain.mine()
+        world.step()
+    assert status(world, number) == ("completed" if heard else "approved")
+    payment = payment_of(world, number)
+    assert (payment.status, payment.told) == ("paid", False)
+    assert reconciler(world).look(no_wait).differences == []
+
+
+def test_a_withdrawal_that_somebody_else_completed_is_a_difference(world: World) -> None:
+    facts = world.exchange.facts()
+    forged = LedgerFacts(credited=facts.credited, completed={**facts.completed, 1: "0xother"})
+    [found] = reconciler(world, lambda: forged).look(no_wait).differences
+    assert (found.what, found.other) == ("withdrawal 1", "0xother")
+
+
 def test_books_on_another_branch_are_not_compared(world: World) -> None:
     world.chain.reorganise(3)
     with pytest.raises(NodeLagging):
