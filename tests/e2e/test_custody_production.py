@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from api.demo_chain import OFFICER, DemoChain, start_chain
@@ -17,7 +17,6 @@ from api.faucet import TOKEN_DECIMALS, pay, pay_token
 from api.settings import Settings
 from eventstore.kafka_topics import TOPICS
 from tests.e2e.test_production import Production, is_ready, until
-from tests.kafka_world import read_topic
 from tests.processes import Process, SigningClient
 from wallet.approvals import IntentText, approve, format_approval
 from wallet.types import Address, ChainId, Intent, IntentId, IntentKind
@@ -28,6 +27,7 @@ from wallet.vault.protection import PassphraseProtection
 pytestmark = pytest.mark.timeout(300)
 
 ETHER = 10**18
+HEAR_MS = 50
 PAYEE = Address("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC")
 
 
@@ -71,10 +71,41 @@ def approval(chain: DemoChain, shown: dict[str, Any]) -> str:
     return format_approval(approve(key, OFFICER, intent, approved_ms=time.time_ns() // 1_000_000))
 
 
-def bodies(production: Production, topic: str) -> list[dict[str, Any]]:
-    name = production.settings["FOLDEX_KAFKA_PREFIX"] + topic
-    records = read_topic(production.settings["FOLDEX_KAFKA"], name).values()
-    return [json.loads(record.value) for each in records for record in each]
+class Heard:
+    """What the topics said so far: each is read once, by one consumer, however often it is asked.
+
+    A consumer for each look costs a fifth of a second of work, which the processes under test lack.
+    """
+
+    def __init__(self, bootstrap: str, prefix: str, opened: ExitStack) -> None:
+        self._bootstrap, self._prefix, self._opened = bootstrap, prefix, opened
+        self._consumers: dict[str, Any] = {}
+        self._bodies: dict[str, list[dict[str, Any]]] = {}
+
+    def of(self, topic: str) -> list[dict[str, Any]]:
+        consumer = self._consumers.get(topic) or self._open(topic)
+        while found := consumer.poll(timeout_ms=HEAR_MS):
+            for records in found.values():
+                self._bodies[topic] += [json.loads(record.value) for record in records]
+        return self._bodies[topic]
+
+    def _open(self, topic: str) -> Any:
+        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+        self._opened.callback(consumer.close)
+        name = self._prefix + topic
+        places = [TopicPartition(name, n) for n in range(TOPICS[topic].partitions)]
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        self._consumers[topic], self._bodies[topic] = consumer, []
+        return consumer
+
+
+@pytest.fixture
+def heard(production: Production) -> Iterator[Heard]:
+    """Listen to the topics of this test's processes."""
+    with ExitStack() as opened:
+        settings = production.settings
+        yield Heard(settings["FOLDEX_KAFKA"], settings["FOLDEX_KAFKA_PREFIX"], opened)
 
 
 def command(production: Production, body: dict[str, Any]) -> None:
@@ -84,8 +115,8 @@ def command(production: Production, body: dict[str, Any]) -> None:
     producer.close()
 
 
-def statuses(production: Production) -> set[str]:
-    return {body["status"] for body in bodies(production, "transaction")}
+def statuses(heard: Heard) -> set[str]:
+    return {body["status"] for body in heard.of("transaction")}
 
 
 def free(client: SigningClient, url: str) -> dict[str, str]:
@@ -125,7 +156,7 @@ def open_custody(production: Production, chain: DemoChain) -> Opened:
 
 
 def test_coins_come_and_go_while_custody_is_killed_and_started_again(
-    production: Production, chain: DemoChain
+    production: Production, chain: DemoChain, heard: Heard
 ) -> None:
     node = chain.node
     assert node is not None
@@ -133,13 +164,13 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     command(production, {"type": "create_account", "meta": {"account": "alice"}})
     given = alice.ask(url, "POST", "/v1/deposit-addresses", {"asset": "ETH"})
     address = Address(given["address"])
-    [told] = until(lambda: bodies(production, "address.created"))
+    [told] = until(lambda: heard.of("address.created"))
     assert (told["account"], told["address"]) == ("alice", address)
 
     pay_token(chain.url, chain.token, address, "12.5")
     command(production, {"type": "add_token", "contract": chain.token, "asset": "USDT",
                          "decimals": TOKEN_DECIMALS, "review": False})  # fmt: skip
-    until(lambda: "registered" in statuses(production))
+    until(lambda: "registered" in statuses(heard))
     command(production, {"type": "rescan", "first": 0, "idempotency_key": "before"})
     until(lambda: free(alice, url).get("USDT") == "12.50000000")
 
@@ -159,7 +190,7 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     review = until(lambda: _review(operator, url, path))
     handed_in = {"approval": approval(chain, review["intent"])}
     operator.ask(url, "POST", f"{path}/approvals", handed_in)
-    until(lambda: _is_broadcast(production))
+    until(lambda: _is_broadcast(heard))
     custody.kill()
     production.processes.remove(custody)
     production.start("wallet", "run")
@@ -169,20 +200,22 @@ def test_coins_come_and_go_while_custody_is_killed_and_started_again(
     report = production.foldex("wallet", "reconcile", "--json")
     assert report["differences"] == []
     assert (report["deposits"], report["withdrawals"]) == (3, 1)
-    assert {"registered", "rescanning", "rescanned"} <= statuses(production)
-    _stop_a_withdrawal_that_was_asked_for_over_kafka(production, alice, operator, url)
+    assert {"registered", "rescanning", "rescanned"} <= statuses(heard)
+    _stop_a_withdrawal_that_was_asked_for_over_kafka(
+        production=production, heard=heard, alice=alice, operator=operator, url=url
+    )
     production.end()
 
 
 def _stop_a_withdrawal_that_was_asked_for_over_kafka(
-    production: Production, alice: SigningClient, operator: SigningClient, url: str
+    *, production: Production, heard: Heard, alice: SigningClient, operator: SigningClient, url: str
 ) -> None:
     asked = {"type": "withdraw", "idempotency_key": "k1", "account": "alice", "asset": "ETH",
              "to": PAYEE, "value": str(ETHER)}  # fmt: skip
     for _ in range(2):
         command(production, asked)
-    until(lambda: len(_told(production, "requested")) == 2)
-    first, again = _told(production, "requested")
+    until(lambda: len(_told(heard, "requested")) == 2)
+    first, again = _told(heard, "requested")
     assert first == again
     number = first["withdrawal_id"]
     assert free(alice, url)["ETH"] == "0.50000000"
@@ -199,12 +232,12 @@ def _stop_a_withdrawal_that_was_asked_for_over_kafka(
     assert production.foldex("wallet", "reconcile", "--json")["differences"] == []
 
 
-def _told(production: Production, status: str) -> list[dict[str, Any]]:
-    return [body for body in bodies(production, "transaction") if body["status"] == status]
+def _told(heard: Heard, status: str) -> list[dict[str, Any]]:
+    return [body for body in heard.of("transaction") if body["status"] == status]
 
 
-def _is_broadcast(production: Production) -> bool:
-    told = bodies(production, "transaction")
+def _is_broadcast(heard: Heard) -> bool:
+    told = heard.of("transaction")
     return any(each.get("withdrawal_id") and each["status"] == "broadcast" for each in told)
 
 

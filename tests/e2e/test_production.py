@@ -19,7 +19,7 @@ from api.flow_generator import write_flow
 from eventstore.kafka_topics import TOPICS
 from tests.processes import Process, SigningClient, foldex, free_port
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 MARKET = {
     "market": "BTC-USDT", "base_asset": "BTC", "quote_asset": "USDT", "tick_size": "0.01",
     "lot_size": "0.001",
