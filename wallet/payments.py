@@ -287,8 +287,7 @@ class Payments:
         )
         try:
             index = self._book.index_of.get(payment.owner)
-            # Officers approved the payment, not its release: the signer refuses what is not for it.
-            approvals = () if built.release else self._reviews.for_signer(intent)
+            approvals = self._reviews.for_signer(intent)
             signed = self._signer.sign(intent, unsigned, approvals, index)
         except DENIALS as error:
             self._denied(payment, error)

@@ -80,6 +80,7 @@ class Reviews:
     def for_signer(self, intent: Intent) -> list[str]:
         """Return what the signer is shown: a bad one among good ones would be denied.
 
+        Of a release nothing: officers approved the payment.
         Raises: PolicyDenied, SignerUnavailable.
         """
         if not self._policy.is_reviewed(intent) or not self.recorded(intent):
