@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
+from kafka.net.compat import KafkaNetClient
 from kafka.net.connection import KafkaConnection
 
 from eventstore.kafka_errors import BusRefused, BusUnavailable
@@ -64,9 +65,18 @@ def connecting(brokers: Brokers) -> Iterator[dict[str, Any]]:
     """
     _listen_quietly()
     _lost.clear()
+    made: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        made.append(KafkaNetClient(**options))
+        return made[-1]
+
     try:
-        yield brokers.client_settings()
+        yield {**brokers.client_settings(), "kafka_client": make}
     except (KafkaError, OSError) as error:
+        # The library would leave a thread and four sockets behind at every try.
+        for client in made:
+            client.close()
         raise _explained(brokers, error) from error
 
 
@@ -80,18 +90,18 @@ def _trusting(ca: str) -> ssl.SSLContext:
 def _explained(brokers: Brokers, error: Exception) -> BusUnavailable:
     where = brokers.bootstrap
     for lost in _lost:
-        if lost.proving and not isinstance(lost.error, RequestTimedOutError | KafkaTimeoutError):
+        if lost.proving:
             return BusRefused(
                 f"Kafka at {where} does not let user {brokers.user!r} in by {brokers.mechanism}"
-                f" ({lost.error}): check FOLDEX_KAFKA_USER, FOLDEX_KAFKA_PASSWORD and"
+                f" ({lost.said}): check FOLDEX_KAFKA_USER, FOLDEX_KAFKA_PASSWORD and"
                 " FOLDEX_KAFKA_MECHANISM"
             )
-        if "Handshake failed" in str(lost.error):
+        if "Handshake failed" in lost.said:
             return BusRefused(
-                f"no TLS with Kafka at {where}: {lost.error}; check FOLDEX_KAFKA_PROTOCOL,"
+                f"no TLS with Kafka at {where}: {lost.said}; check FOLDEX_KAFKA_PROTOCOL,"
                 " FOLDEX_KAFKA_CA, and the names in the brokers' certificates"
             )
-    said = f"{_lost[0].error}" if _lost else str(error)
+    said = _lost[0].said if _lost else str(error)
     hint = f"; do they speak {brokers.protocol} there (FOLDEX_KAFKA_PROTOCOL)?"
     silent = "disconnected" in said
     return BusUnavailable(f"no Kafka broker at {where} answers: {said}{hint if silent else ''}")
@@ -100,25 +110,32 @@ def _explained(brokers: Brokers, error: Exception) -> BusUnavailable:
 class _Lost(NamedTuple):
     """A connection that ended. proving: after it was made, before the user was let in.
 
-    Brokers say why and end it at once: the client often sees only the end.
+    Brokers say why and end it at once: the client often sees only the end. The error itself would
+    keep sockets open that its traceback knows of.
     """
 
-    error: Exception
+    said: str
     proving: bool
 
 
-class _Listener(logging.Handler):
-    """Keeps what the client library logs of connections: nowhere else does it say it."""
+class _Listener(logging.Filter):
+    """Keeps what the client library logs of connections: nowhere else does it say it.
 
-    def emit(self, record: logging.LogRecord) -> None:
+    Nothing passes on to a handler, which could keep the error itself.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple) and len(record.args) == 2:
             connection, error = record.args
             if isinstance(connection, KafkaConnection) and isinstance(error, Exception):
-                _lost.append(_Lost(error, _was_proving(connection)))
+                _lost.append(_Lost(str(error), _was_proving(connection, error)))
+        return False
 
 
-def _was_proving(connection: Any) -> bool:
-    """Return whether only the user was still to be let in."""
+def _was_proving(connection: Any, error: Exception) -> bool:
+    """Return whether only the user was still to be let in; not when it just took long."""
+    if isinstance(error, RequestTimedOutError | KafkaTimeoutError):
+        return False
     versions_known = connection.broker_version_data is not None
     return connection.sasl_enabled and versions_known and connection.init_future.failed()
 
@@ -130,7 +147,6 @@ _lost: Final[deque[_Lost]] = deque(maxlen=100)
 def _listen_quietly() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     connections = logging.getLogger("kafka.net.connection")
-    if not connections.handlers:
-        connections.addHandler(_Listener())
+    if not connections.filters:
+        connections.addFilter(_Listener())
         connections.setLevel(logging.ERROR)
-        connections.propagate = False

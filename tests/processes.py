@@ -17,7 +17,7 @@ import httpx
 from api.security import sign_headers
 
 ROOT = Path(__file__).resolve().parents[1]
-START_S_MAX = 30.0
+START_S_MAX = 60.0
 STOP_S_MAX = 30.0
 
 

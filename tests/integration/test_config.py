@@ -177,7 +177,9 @@ def test_topics_are_checked(tmp_path: Path, kafka_bootstrap: str, prefix: str) -
     assert "1 partitions, not 3" in there[f"topic {prefix}errors"].detail
 
 
-def test_an_engine_is_found_with_its_token_only(tmp_path: Path) -> None:
+def test_an_engine_is_found_with_its_token_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     clean = {name: text for name, text in os.environ.items() if not name.startswith("FOLDEX_")}
     process = subprocess.Popen(
@@ -193,6 +195,7 @@ def test_an_engine_is_found_with_its_token_only(tmp_path: Path) -> None:
         assert accepts_connections("127.0.0.1", port)
         address = {"data": tmp_path, "engine": f"127.0.0.1:{port}"}
         right = found(**address, engine_token=SECRET)["engine"]
+        monkeypatch.setattr("api.config_check.ENGINE_S", 0.5)
         wrong = found(**address, engine_token=SECRET + "x")["engine"]
         process.terminate()
 

@@ -338,8 +338,14 @@ def _published(directory: Path) -> int:
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_while_the_broker_is_down_the_log_goes_on_and_the_publisher_catches_up(
-    log: Log, tmp_path: Path, kafka_bootstrap: str, caplog: pytest.LogCaptureFixture
+    log: Log,
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("eventstore.kafka_writer.ACKNOWLEDGE_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("eventstore.publisher.RETRY_MAX_S", 0.5)
     broker = Kafka(Clone(tmp_path))
     broker.start()
     try:

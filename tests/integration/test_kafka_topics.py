@@ -1,8 +1,10 @@
 """Topics are made once, as Foldex needs them, and never used when they are otherwise."""
 
 import gc
+import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -11,7 +13,9 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_errors import BusUnavailable, TopicUnusable
+from eventstore.kafka_markers import last_marker
 from eventstore.kafka_topics import TOPICS, TopicPlan, administrator, ensure_topics, find_topic
+from eventstore.kafka_writer import _producer
 
 
 @pytest.fixture
@@ -67,6 +71,28 @@ def test_without_brokers_it_says_so(free_port: int) -> None:
     with pytest.raises(BusUnavailable, match=str(free_port)):
         ensure_topics(Brokers(f"127.0.0.1:{free_port}"))
     gc.collect()  # While the warnings are let through.
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_trying_for_long_without_brokers_leaves_nothing_behind(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the process would run out of threads and files while the brokers are away."""
+    monkeypatch.setattr("eventstore.kafka_brokers.CONNECT_TIMEOUT_MS", 100)
+    brokers = Brokers(f"127.0.0.1:{free_port}")
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: find_topic(brokers, "events"),
+        lambda: last_marker(brokers, "events"),
+        lambda: _producer(brokers, "events"),
+    )
+    before = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    for use in uses * 3:
+        with pytest.raises(BusUnavailable):
+            use()
+        gc.collect()
+    after = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    assert after == before
 
 
 @pytest.fixture
