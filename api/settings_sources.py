@@ -30,9 +30,11 @@ NOT_SETTINGS: Final = frozenset(
         "FOLDEX_TEST_ETHEREUM",
         "FOLDEX_TEST_OPENBAO",
         "FOLDEX_TEST_POSTGRES_URL",
+        "FOLDEX_URL",
     }
 )
-"""Variables of the tests, benchmarks and development servers: what those start inherits them."""
+"""Variables of the tests, benchmarks, development servers and the demo's client.sh: what is started
+beside them inherits them."""
 
 
 @dataclass(frozen=True, slots=True)
