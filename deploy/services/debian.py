@@ -8,7 +8,6 @@ from pathlib import Path
 from deploy.services.process import ServiceError, say
 from deploy.services.software import fetch, need_tools
 
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 KEYRINGS = Path("/usr/share/keyrings")
 
 
@@ -37,13 +36,15 @@ def unpack(suite: str, package: str, keep: re.Pattern[str], target: Path) -> Non
 
 
 def mirror() -> str:
-    """Return the Debian mirror that the machine is set up with; Debian's own when it has none."""
+    """Return the Debian mirror that the machine is set up with. Raises: ServiceError: none."""
     if chosen := os.environ.get("FOLDEX_DEBIAN_MIRROR"):
         return chosen
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
     targets = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     mirrors = [uri for uri in targets.split() if "debian" in uri and "security" not in uri]
-    return mirrors[0] if mirrors else DEFAULT_MIRROR
+    if not mirrors:
+        raise ServiceError("apt knows no mirror of Debian: name one in FOLDEX_DEBIAN_MIRROR")
+    return mirrors[0]
 
 
 def _options(state: Path) -> list[str]:

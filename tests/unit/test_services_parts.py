@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -150,13 +150,33 @@ def test_missing_tools_are_named() -> None:
         software.need_tools("sh", "no-such-tool", why="installing Kafka")
 
 
-def test_the_mirror_of_the_machine_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    apt = tmp_path / "apt-get"
-    apt.write_text("#!/bin/sh\necho http://m/debian-security/\necho http://m/debian/\n")
-    apt.chmod(0o755)
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let apt print something."""
+
+    def print_instead(script: str) -> None:
+        apt = tmp_path / "apt-get"
+        apt.write_text(f"#!/bin/sh\n{script}\n")
+        apt.chmod(0o755)
+
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.delenv("FOLDEX_DEBIAN_MIRROR", raising=False)
+    return print_instead
+
+
+def test_the_mirror_of_the_machine_is_used(apt: Callable[[str], None]) -> None:
+    apt("echo http://m/debian-security/; echo http://m/debian/")
     assert debian.mirror() == "http://m/debian/"
+
+
+def test_where_apt_knows_no_mirror_one_has_to_be_named(
+    apt: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt("echo http://m/ubuntu/")
+    with pytest.raises(ServiceError, match="name one in FOLDEX_DEBIAN_MIRROR"):
+        debian.mirror()
+    monkeypatch.setenv("FOLDEX_DEBIAN_MIRROR", "http://mine/debian/")
+    assert debian.mirror() == "http://mine/debian/"
 
 
 def test_servers_of_your_own_are_used_as_they_are(
