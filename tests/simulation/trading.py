@@ -66,7 +66,9 @@ class Trader(threading.Thread):
             if reply is not None and reply.status_code < 300:
                 results: list[dict[str, Any]] = reply.json()["results"]
                 return results
-            assert reply is None or reply.status_code >= 500, reply.text
+            if reply is not None and reply.status_code < 500:
+                # Signed just before another engine took over: it is refused, and signed anew.
+                assert reply.json()["code"] == "timestamp_stale", reply.text
             self.sent_again += 1
             time.sleep(0.1)
 
