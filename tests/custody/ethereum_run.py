@@ -1,12 +1,15 @@
 """Custody on a real EVM with the real signer in its own process, as tests drive it."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
 from api.clock import system_clock_ms
 from api.custody_setup import config_of
-from api.demo_chain import OFFICER, DemoChain
+from api.demo_chain import OFFICER, DemoChain, start_chain
 from api.faucet import pay
+from api.settings import Settings
 from commands.request_withdrawal import RequestWithdrawal
 from commands.settle_withdrawal import ApproveWithdrawal
 from tests.custody.world import ACCOUNTS, Chaos, LedgerLink, status_of
@@ -195,3 +198,17 @@ class EthereumRun:
             keys=self.custody.keys, ledger=self.exchange.facts(),
         )  # fmt: skip
         assert report.differences == []
+
+
+@contextmanager
+def run_with_a_deposit(directory: Path) -> Iterator[EthereumRun]:
+    """Give a run on our own node in which ann has two ETH."""
+    with ExitStack() as opened:
+        chain = start_chain(Settings(data=directory), opened, block_s=None)
+        assert chain.node is not None
+        run = EthereumRun(chain, Own(chain.node), directory, 1)
+        opened.callback(run.stop)
+        run.settle(2)
+        pay(chain.url, run.custody.addresses.of("ann"), 2 * ETHER)
+        run.settle(6)
+        yield run

@@ -1,18 +1,14 @@
 """The commands that people run when something is wrong with custody, on a real chain and signer."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from api.__main__ import app
-from api.demo_chain import start_chain
 from api.deployment import deployment_of
-from api.faucet import pay
-from api.settings import Settings
-from tests.custody.ethereum_run import ETHER, EthereumRun, Own
+from tests.custody.ethereum_run import EthereumRun, run_with_a_deposit
 from wallet.journal_memory import JournalMemory
 from wallet.signer.messages import JournalMark
 
@@ -44,14 +40,7 @@ class Hands:
 
 @pytest.fixture
 def hands(tmp_path: Path) -> Iterator[Hands]:
-    with ExitStack() as opened:
-        chain = start_chain(Settings(data=tmp_path), opened, block_s=None)
-        assert chain.node is not None
-        run = EthereumRun(chain, Own(chain.node), tmp_path, 1)
-        opened.callback(run.stop)
-        run.settle(2)
-        pay(chain.url, run.custody.addresses.of("ann"), 2 * ETHER)
-        run.settle(6)
+    with run_with_a_deposit(tmp_path) as run:
         hands = Hands(run)
         with deployment_of(hands.settings).open_store(create=True, for_writing=True):
             pass

@@ -1,17 +1,13 @@
 """Bumping and cancelling on a real EVM, with the real signer and its rules."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from api.demo_chain import start_chain
-from api.faucet import pay
-from api.settings import Settings
 from commands.request_withdrawal import RequestWithdrawal
 from commands.settle_withdrawal import ApproveWithdrawal
-from tests.custody.ethereum_run import ETHER, UNIT, EthereumRun, Own
+from tests.custody.ethereum_run import ETHER, UNIT, EthereumRun, run_with_a_deposit
 from tests.custody.world import status_of
 from tests.ethereum_world import someone
 from wallet.desk import Desk
@@ -25,14 +21,7 @@ from wallet.withdrawals import withdrawal_intent_id
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[EthereumRun]:
     """Ann has two ETH."""
-    with ExitStack() as opened:
-        chain = start_chain(Settings(data=tmp_path), opened, block_s=None)
-        assert chain.node is not None
-        run = EthereumRun(chain, Own(chain.node), tmp_path, 1)
-        opened.callback(run.stop)
-        run.settle(2)
-        pay(chain.url, run.custody.addresses.of("ann"), 2 * ETHER)
-        run.settle(6)
+    with run_with_a_deposit(tmp_path) as run:
         yield run
 
 
