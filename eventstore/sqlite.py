@@ -8,11 +8,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any, Final
 from uuid import UUID
 
 from eventsourcing.persistence import (
+    ConnectionPoolClosedError,
     IntegrityError,
     OperationalError,
     PersistenceError,
@@ -75,19 +76,46 @@ def _prepare_directory(directory: Path, *, create: bool) -> None:
 
 
 class _Datastore(SQLiteDatastore):
-    """The library's pool of connections, whose every error is the library's."""
+    """The library's pool of connections, whose every error is the library's.
+
+    Its close would take connections from threads in the midst of a statement, and SQLite then
+    ends the whole process: this one waits for them.
+    """
 
     def __init__(self, file: Path) -> None:
+        self._changed = Condition()
+        self._users = 0
+        self._closing = False
         super().__init__(str(file), originator_id_type="text")
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
         """Run a transaction. The library lets SQLite's errors out when it cannot connect."""
         try:
-            with super().transaction(commit=commit) as cursor:
+            with self._use(), super().transaction(commit=commit) as cursor:
                 yield cursor
         except sqlite3.Error as error:
             raise _library_error(error) from error
+
+    def close(self) -> None:
+        """Let no transaction begin any more, wait for those that run, and close."""
+        with self._changed:
+            self._closing = True
+            self._changed.wait_for(lambda: not self._users)
+        super().close()
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        with self._changed:
+            if self._closing:
+                raise ConnectionPoolClosedError
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._users -= 1
+                self._changed.notify_all()
 
 
 class SQLiteRecorder(SQLiteApplicationRecorder, CommitRecorder):
@@ -147,9 +175,10 @@ class SQLiteRecorder(SQLiteApplicationRecorder, CommitRecorder):
         return is_corrupt(error)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, each when nothing runs on it."""
         self.datastore.close()
-        self._writer.close()
+        with self._writing:
+            self._writer.close()
 
 
 class SQLiteSnapshotRecorder(SQLiteAggregateRecorder, SnapshotRecorder):

@@ -208,8 +208,9 @@ class ViewSet:
         return min(stored) != written
 
     def close(self) -> None:
-        """Give the database back."""
-        self.db.close()
+        """Give the database back, when nothing is written."""
+        with self.db.busy:
+            self.db.close()
 
     def _move_checkpoint(self, move: _Move) -> None:
         """Of two that fold the same commit, only one gets through."""

@@ -39,11 +39,11 @@ class _Reader:
         self._db: Reading | None = None
         self._catalogue = Catalogue()
         self._counts: tuple[int, ...] | None = None
-        self.close = self._reader.close
+        self._busy = threading.RLock()
 
     @contextmanager
     def snapshot(self) -> Iterator[tuple[Reading, Catalogue]]:
-        with self._reader.snapshot() as db:
+        with self._busy, self._reader.snapshot() as db:
             if db is not self._db:
                 self._require_version(db)
                 self._db, self._counts = db, None
@@ -52,6 +52,11 @@ class _Reader:
             if counts != self._counts:
                 self._catalogue, self._counts = Catalogue.load(db), counts
             yield db, self._catalogue
+
+    def close(self) -> None:
+        """Wait for the thread's question: SQLite must not lose a connection in the midst of it."""
+        with self._busy:
+            self._reader.close()
 
     def _require_version(self, db: Reading) -> None:
         version = stored_version(db)

@@ -1,5 +1,6 @@
 """The views are a fold of the log: exact after any crash, equal to a rebuild and to the state."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
@@ -275,3 +276,16 @@ def test_pages_join_without_a_gap(day: Day, views: Views, view_store: ViewStore)
             break
         after = page.next
     assert pieces == whole
+
+
+def test_the_views_close_when_no_question_is_under_way(
+    day: Day, views: Views, view_store: ViewStore
+) -> None:
+    catch_up(day.log, view_store)
+    closer = threading.Thread(target=views.close)
+    with views.snapshot() as db:
+        closer.start()
+        closer.join(timeout=0.1)
+        assert db.row("SELECT count(*) FROM markets") == (len(MARKETS),)
+    closer.join(timeout=10)
+    assert not closer.is_alive()

@@ -3,11 +3,13 @@
 import multiprocessing
 import multiprocessing.pool
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from eventsourcing.persistence import ConnectionPoolClosedError
 
 from audit.verify import verify
 from domain.events import AccountOpened, Event
@@ -207,3 +209,20 @@ def test_many_may_make_the_store_at_once(tmp_path: Path) -> None:
     for store in stores:
         assert store.log.read(0) == []
         store.close()
+
+
+def test_it_closes_when_nobody_reads_or_writes_any_more(tmp_path: Path) -> None:
+    recorder = SQLiteRecorder(tmp_path / "log.db")
+    closer = threading.Thread(target=recorder.close)
+    with recorder._writing:
+        with recorder.datastore.transaction(commit=False) as cursor:
+            closer.start()
+            closer.join(timeout=0.1)
+            cursor.execute("SELECT count(*) FROM stored_events")
+            with pytest.raises(ConnectionPoolClosedError):
+                recorder.max_notification_id()
+        recorder._writer.execute("SELECT 1")
+    closer.join(timeout=10)
+    assert not closer.is_alive()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        recorder._writer.execute("SELECT 1")
