@@ -21,9 +21,10 @@ help: ## Show this list
 demo: ## Run a small exchange and show what it recorded
 	./foldex demo
 
+# A process of the tests that dies ends the run: in its place another would wait for ever.
 test: lint types imports ## Run every check and every test but the long ones
 	$(PYTHON) -m deploy.services run -- $(BIN)/python -m pytest tests \
-		-n $(WORKERS) --dist loadfile --no-loadscope-reorder
+		-n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 services: ## Install and start PostgreSQL, Kafka, anvil and OpenBao for this clone
 	@$(PYTHON) -m deploy.services start
