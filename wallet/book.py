@@ -72,7 +72,6 @@ class Book:
         self.deposits_at: dict[Address, set[UUID]] = defaultdict(set)
         self.open_payments: dict[UUID, None] = {}
         self.untold_payments: dict[UUID, None] = {}
-        self.payment_by_txid: dict[str, UUID] = {}
         self.payment_by_slot: dict[tuple[Address, str], UUID] = {}
         self.owners: dict[Address, UUID] = {}
         self.open_rescans: dict[UUID, None] = {}
@@ -215,8 +214,6 @@ class Book:
             self.open_payments.pop(payment.id, None)
         if payment.anchor:
             self.payment_by_slot[payment.owner, payment.anchor] = payment.id
-        if payment.signed:
-            self.payment_by_txid[payment.signed[-1].txid] = payment.id
         if payment.withdrawal_id and payment.status in ("paid", "failed") and not payment.told:
             self.untold_payments[payment.id] = None
         else:

@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from wallet.block_scan import BlockScan
 from wallet.types import (
     Address,
     Attempt,
     BlockHash,
     BlockRef,
-    BlockScan,
     BroadcastHint,
     Capabilities,
     ChainId,

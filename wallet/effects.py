@@ -1,16 +1,29 @@
 """What a block changes in what our addresses hold: `[address, token or empty, change]` each.
 
-A change is in base units. That is the form in which the books keep it.
+A change is in base units. That is the form in which the books keep it. Everything is read from the
+block itself, so whatever a transaction of ours does (a payment, a deployment, the call of a
+contract) counts alike, and goes when its block goes.
 """
 
 from typing import Any
 
-from wallet.book import Book
-from wallet.chain import Chain
-from wallet.records.payment import Payment
-from wallet.types import Mined, Spend, TransferSeen
+from wallet.block_scan import BlockScan, CoinsReturned, Spend, TokensLeft, TransferSeen
 
 Effect = list[Any]
+
+
+def effects_of(scan: BlockScan) -> list[Effect]:
+    """Return all that a block changes."""
+    return [*map(effect_of_transfer, scan.transfers), *effects_of_leaving(scan)]
+
+
+def effects_of_leaving(scan: BlockScan) -> list[Effect]:
+    """Return what a block changes besides what arrived by a transfer of its own."""
+    return [
+        *map(_spent, scan.spends),
+        *map(_left, scan.left),
+        *map(_returned, scan.returned),
+    ]
 
 
 def effect_of_transfer(transfer: TransferSeen) -> Effect:
@@ -18,17 +31,13 @@ def effect_of_transfer(transfer: TransferSeen) -> Effect:
     return [transfer.address, transfer.token or "", transfer.amount]
 
 
-def effects_of_spend(chain: Chain, book: Book, spend: Spend) -> list[Effect]:
-    """Return what left with a transaction of ours: coins, its fee, and the token that it pays.
+def _spent(spend: Spend) -> Effect:
+    return [spend.slot.owner, "", -(spend.amount + spend.fee)]
 
-    The chain's own coin is seen in the block; a token's payment is looked up.
-    """
-    effects: list[Effect] = [[spend.slot.owner, "", -(spend.amount + spend.fee)]]
-    payment_id = book.payment_by_txid.get(spend.txid)
-    payment = book.find(Payment, payment_id) if payment_id else None
-    if payment is None or payment.intent.token is None or payment.is_release(spend.txid):
-        return effects
-    outcome = chain.outcome([each for each in payment.attempts if each.txid == spend.txid])
-    if isinstance(outcome, Mined) and outcome.moved:
-        effects.append([payment.owner, payment.intent.token, -outcome.moved])
-    return effects
+
+def _left(left: TokensLeft) -> Effect:
+    return [left.address, left.token, -left.amount]
+
+
+def _returned(returned: CoinsReturned) -> Effect:
+    return [returned.address, "", returned.amount]

@@ -267,3 +267,9 @@ class ReconciliationFailed(WalletError):
     """The books and the chain differ."""
 
     code = "RECONCILIATION_FAILED"
+
+
+class TokensTaken(WalletError):
+    """Tokens left an address of ours in a transaction that none of ours sent."""
+
+    code = "TOKENS_TAKEN"

@@ -8,10 +8,11 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from wallet.block_scan import BlockScan, TransferSeen
 from wallet.book import Book
 from wallet.chain import Chain
 from wallet.coins import Coins
-from wallet.effects import Effect, effect_of_transfer, effects_of_spend
+from wallet.effects import Effect, effect_of_transfer, effects_of_leaving
 from wallet.errors import (
     BadRequest,
     DuplicateMismatch,
@@ -23,7 +24,7 @@ from wallet.policy import Policy
 from wallet.records.deposit import Deposit
 from wallet.records.rescan import Rescan, rescan_id
 from wallet.store import RecordChanged
-from wallet.types import BlockRef, BlockScan, TransferSeen, WatchSet
+from wallet.types import BlockRef, WatchSet
 
 BLOCKS_MAX: Final = 100_000
 """In one rescan: two weeks of Ethereum's main network."""
@@ -145,12 +146,9 @@ class Rescans:
         for transfer in scan.transfers:
             if self._is_news(transfer, ref, found):
                 effects.append(effect_of_transfer(transfer))
-        for spend in scan.spends:
-            effects += [
-                effect
-                for effect in effects_of_spend(self._chain, self._book, spend)
-                if not self._book.is_covered(effect[1], ref.height)
-            ]
+        for effect in effects_of_leaving(scan):
+            if not self._book.is_covered(effect[1], ref.height):
+                effects.append(effect)
         if effects:
             found.blocks.append([ref.height, ref.hash, effects])
 

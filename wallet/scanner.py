@@ -6,18 +6,19 @@ downtime the same loop catches up, many blocks in one transaction.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from wallet.block_scan import BlockScan, TokensLeft, TransferSeen
 from wallet.book import Book
 from wallet.chain import Chain
 from wallet.coins import Coins
-from wallet.effects import effect_of_transfer, effects_of_spend
-from wallet.errors import DeepReorg, WrongChain
+from wallet.effects import effects_of
+from wallet.errors import DeepReorg, TokensTaken, WrongChain
 from wallet.policy import Policy
 from wallet.records.chain_record import ChainRecord, chain_record_id
 from wallet.records.deposit import Deposit
-from wallet.types import BlockRef, BlockScan, Token, TransferSeen, WatchSet
+from wallet.types import BlockRef, Token, WatchSet
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +28,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class _Stretch:
-    """What a stretch of blocks brings: deposits, by key, and the blocks with their effects."""
+    """What a stretch of blocks brings: deposits, by key, and the blocks with their effects.
 
-    deposits: dict[str, Deposit]
-    blocks: list[list[Any]]
+    taken: tokens that left in transactions of others.
+    """
+
+    deposits: dict[str, Deposit] = field(default_factory=dict)
+    blocks: list[list[Any]] = field(default_factory=list)
+    taken: list[TokensLeft] = field(default_factory=list)
 
 
 class Scanner:
@@ -150,7 +155,7 @@ class Scanner:
         scans = self._chain.scan_range(tip.height + 1, count, self._watch)
         if not scans or scans[0].ref.parent != tip.hash:
             return False
-        stretch = _Stretch({}, [])
+        stretch = _Stretch()
         for scan in scans:
             self._take(scan, stretch)
         last = scans[-1].ref
@@ -159,21 +164,22 @@ class Scanner:
         settled = [e for block in stretch.blocks if block[0] <= keep_from for e in block[3]]
         record = self._book.copy(self._book.chain_record)
         record.connect(last, blocks, settled)
+        if stretch.taken:
+            record.pause(_taken(stretch.taken[0]))
         self._book.save(record, *stretch.deposits.values())
         return True
 
     def _take(self, scan: BlockScan, stretch: _Stretch) -> None:
         ref = scan.ref
-        effects: list[list[Any]] = []
         for transfer in scan.transfers:
-            effects.append(effect_of_transfer(transfer))
             self._take_transfer(transfer, ref, stretch)
         for each in scan.ignored:
             _log.info("ignored: %s of the unregistered %s arrived at %s in %s",
                       each.amount, each.contract, each.address, each.txid)  # fmt: skip
-        for spend in scan.spends:
-            effects += effects_of_spend(self._chain, self._book, spend)
-        stretch.blocks.append([ref.height, ref.hash, ref.parent, effects])
+        for left in scan.left:
+            if not left.own:
+                stretch.taken.append(left)
+        stretch.blocks.append([ref.height, ref.hash, ref.parent, effects_of(scan)])
 
     def _take_transfer(self, transfer: TransferSeen, ref: BlockRef, stretch: _Stretch) -> None:
         account = self._book.account_of.get(transfer.address)
@@ -188,3 +194,10 @@ class Scanner:
             deposit = self._book.copy(known)
             deposit.mined_again(ref)
             stretch.deposits[transfer.key] = deposit
+
+
+def _taken(left: TokensLeft) -> str:
+    return (
+        f"{TokensTaken.code}: {left.amount} of {left.token} left {left.address} in {left.txid},"
+        " which is no transaction of ours"
+    )

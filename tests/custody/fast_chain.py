@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from wallet.block_scan import BlockScan, CoinsReturned, Spend, TokensLeft, TransferSeen
 from wallet.errors import (
     BadAddress,
     BadRequest,
@@ -25,7 +26,6 @@ from wallet.types import (
     Attempt,
     BlockHash,
     BlockRef,
-    BlockScan,
     BroadcastHint,
     Capabilities,
     ChainId,
@@ -41,9 +41,7 @@ from wallet.types import (
     Outcome,
     Slot,
     SlotTaken,
-    Spend,
     TokenId,
-    TransferSeen,
     TxId,
     Unsigned,
     WatchSet,
@@ -53,11 +51,17 @@ from wallet.types import (
 CHAIN = ChainId("fast:1")
 COIN, TOKEN = "ETH", TokenId("0xtoken")
 GAS = 21
+Move = tuple[str, str, str, int]
+"""Token or empty for the chain's own coin, from whom, to whom, how much."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tx:
-    """A signed transaction. refuses: the token answers false, so it is mined and moves nothing."""
+    """A signed transaction. refuses: the token answers false, so it is mined and moves nothing.
+
+    data: what a contract does when it is called or deployed: `[token, from, to, amount]` each, all
+    of it or nothing. The call's own amount has come to the contract before.
+    """
 
     sender: str
     nonce: int
@@ -66,6 +70,16 @@ class Tx:
     amount: int = 0
     price: int = 1
     refuses: bool = False
+    data: str = ""
+
+    @property
+    def moves(self) -> list[Move]:
+        return [(each[0], each[1], each[2], each[3]) for each in json.loads(self.data or "[]")]
+
+    @property
+    def payee(self) -> str:
+        """Whom it pays: also the contract that it deploys."""
+        return self.to or f"0xmade-by-{self.sender}-{self.nonce}"
 
     @property
     def raw(self) -> bytes:
@@ -103,10 +117,13 @@ class State:
         """Apply a transaction; return whether it moved what it says."""
         self.nonces[tx.sender] = tx.nonce + 1
         self.move(tx.sender, "", -GAS * tx.price)
-        if tx.refuses or self.balance(tx.sender, tx.token) < tx.amount:
-            return False
-        self.move(tx.sender, tx.token, -tx.amount)
-        self.move(tx.to, tx.token, tx.amount)
+        before = dict(self.balances)
+        for token, sender, to, amount in [(tx.token, tx.sender, tx.payee, tx.amount), *tx.moves]:
+            if tx.refuses or self.balance(sender, token) < amount:
+                self.balances = before
+                return False
+            self.move(sender, token, -amount)
+            self.move(to, token, amount)
         return True
 
 
@@ -177,11 +194,16 @@ class FastChain:
         """Forget what waits, as a node does that restarts."""
         self.pool.clear()
 
-    def send(self, sender: str, to: str, amount: int, token: str = "") -> Tx:
+    def send(
+        self, sender: str, to: str, amount: int, token: str = "", *, moves: Sequence[Move] = ()
+    ) -> Tx:
         """Put a transaction of somebody else into the pool."""
         waiting = [tx.nonce + 1 for tx in self.pool.values() if tx.sender == sender]
         nonce = max([self.state.nonces.get(sender, 0), *waiting])
-        tx = Tx(sender=sender, nonce=nonce, to=to, amount=amount, token=token, price=1)
+        tx = Tx(
+            sender=sender, nonce=nonce, to=to, amount=amount, token=token, price=1,
+            data=json.dumps(moves) if moves else "",
+        )  # fmt: skip
         self.pool[tx.txid] = tx
         return tx
 
@@ -212,25 +234,13 @@ class FastChain:
         block = self._at(ref)
         if block is None:
             raise NodeLagging("no such block")
-        transfers, spends = [], []
+        found = _Found(self.id, watch)
         for tx, moved in zip(block.txs, block.moved, strict=True):
-            sender, payee = watch.find(tx.sender), watch.find(tx.to)
-            token = TokenId(tx.token) if tx.token else None
-            is_taken = token is None or watch.find_token(token) is not None
-            if payee and moved and tx.amount and is_taken:
-                locator = "log-0" if token else "native"
-                transfers.append(TransferSeen(
-                    key=deposit_key(self.id, tx.txid, locator), txid=tx.txid, locator=locator,
-                    sender=Address(tx.sender), address=payee, token=token, amount=tx.amount,
-                    own=sender is not None,
-                ))  # fmt: skip
-            if sender:
-                slot = Slot.numbered(self.id, sender, tx.nonce)
-                native = tx.amount if moved and not tx.token else 0
-                spends.append(
-                    Spend(txid=tx.txid, slot=slot, amount=native, fee=GAS * tx.price, ok=moved)
-                )
-        return BlockScan(ref=ref, transfers=tuple(transfers), spends=tuple(spends))
+            found.read(tx, moved=moved)
+        return BlockScan(
+            ref=ref, transfers=tuple(found.transfers), spends=tuple(found.spends),
+            left=tuple(found.left), returned=tuple(found.returned),
+        )  # fmt: skip
 
     def scan_range(self, first: int, count: int, watch: WatchSet) -> list[BlockScan]:
         return [self.scan(block.ref, watch) for block in self.blocks[first : first + count]]
@@ -277,7 +287,7 @@ class FastChain:
             tx = Tx(
                 sender=slot.owner, nonce=slot.number, to=intent.to or "", price=price,
                 token=intent.token or "", amount=intent.amount,
-                refuses=intent.to in self.fails_for,
+                refuses=intent.to in self.fails_for, data=intent.data.decode(),
             )  # fmt: skip
             if not previous and self.state.balance(slot.owner, tx.token) < tx.amount:
                 raise InsufficientHotFunds("too little")
@@ -330,6 +340,54 @@ class FastChain:
     def _at(self, ref: BlockRef) -> Block | None:
         block = self.blocks[ref.height] if ref.height < len(self.blocks) else None
         return copy(block) if block is not None and block.ref.hash == ref.hash else None
+
+
+@dataclass
+class _Found:
+    """What concerns us in a block, read as a node's logs and receipts are."""
+
+    chain: ChainId
+    watch: WatchSet
+    transfers: list[TransferSeen] = field(default_factory=list)
+    spends: list[Spend] = field(default_factory=list)
+    left: list[TokensLeft] = field(default_factory=list)
+    returned: list[CoinsReturned] = field(default_factory=list)
+
+    def read(self, tx: Tx, *, moved: bool) -> None:
+        sender = self.watch.find(tx.sender)
+        if sender:
+            slot = Slot.numbered(self.chain, sender, tx.nonce)
+            native = tx.amount if moved and not tx.token else 0
+            self.spends.append(
+                Spend(txid=tx.txid, slot=slot, amount=native, fee=GAS * tx.price, ok=moved)
+            )
+        if not moved:
+            return
+        self._moved(tx, 0, (tx.token, tx.sender, tx.payee, tx.amount))
+        for ordinal, move in enumerate(tx.moves, 1):
+            token, _, to, amount = move
+            if token:
+                self._moved(tx, ordinal, move)
+            elif sender == to:
+                self.returned.append(CoinsReturned(address=sender, amount=amount))
+
+    def _moved(self, tx: Tx, ordinal: int, move: Move) -> None:
+        token, holder, to, amount = TokenId(move[0]), *move[1:]
+        if not amount or (token and self.watch.find_token(token) is None):
+            return
+        locator, own = f"log-{ordinal}" if token else "native", self.watch.find(tx.sender)
+        payee, ours = self.watch.find(to), self.watch.find(holder)
+        if payee:
+            self.transfers.append(TransferSeen(
+                key=deposit_key(self.chain, tx.txid, locator), txid=tx.txid, locator=locator,
+                sender=Address(holder), address=payee, token=token or None, amount=amount,
+                own=ours is not None,
+            ))  # fmt: skip
+        if ours and token:
+            self.left.append(TokensLeft(
+                txid=tx.txid, locator=locator, address=ours, token=token, amount=amount,
+                own=own is not None,
+            ))  # fmt: skip
 
 
 def _read(raw: bytes) -> Tx:

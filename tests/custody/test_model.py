@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import pytest
 
 from tests.custody.world import ACCOUNTS, COIN, RICH, TOK, TOKEN, UNIT, WEI, World, status
+from wallet.contract_desk import KINDS
 from wallet.desk import Desk
 from wallet.errors import AlreadyEnded, AlreadySigned
 from wallet.ports import ExchangeRefused
+from wallet.records.payment import Payment
 
 ROUNDS = 150
 SHORT_SEEDS = 8
@@ -32,6 +34,8 @@ class Counts:
     crashes: int = 0
     lost: int = 0
     rescans: int = 0
+    calls: int = 0
+    called: int = 0
 
     def add(self, other: "Counts") -> None:
         for name, count in vars(other).items():
@@ -40,6 +44,17 @@ class Counts:
 
 def play(world: World, counts: Counts) -> None:
     """Do one thing that may happen, by chance; then let the process work a little."""
+    happen(world, counts)
+    world.chaos.on = True
+    for _ in range(world.random.randint(0, 3)):
+        world.step()
+    world.chaos.on = False
+    if world.random.random() < 0.8:
+        world.chain.mine(leave=0.2)
+
+
+def happen(world: World, counts: Counts) -> None:
+    """Do one thing that people or the chain may do, or nothing."""
     random, chance = world.random, world.random.random()
     if chance < 0.25:
         amount = random.choice((WEI // 1_000, WEI + 7, 3 * WEI, 60 * WEI))
@@ -58,12 +73,9 @@ def play(world: World, counts: Counts) -> None:
         world.chain.price = random.choice((1, 2, 5, 20))
     elif chance < 0.79:
         cancel(world, counts)
-    world.chaos.on = True
-    for _ in range(random.randint(0, 3)):
-        world.step()
-    world.chaos.on = False
-    if random.random() < 0.8:
-        world.chain.mine(leave=0.2)
+    elif chance < 0.84:
+        counts.calls += 1
+        call(world)
 
 
 def withdraw(world: World, counts: Counts) -> None:
@@ -77,6 +89,21 @@ def withdraw(world: World, counts: Counts) -> None:
             raise
         return
     counts.withdrawals += 1
+
+
+def call(world: World) -> None:
+    """Have the hot wallet call or deploy a contract, which moves something or fails."""
+    hot = world.keys.hot
+    deposit_address = world.custody.addresses.of(world.random.choice(ACCOUNTS))
+    value, *moves = world.random.choice((
+        (WEI,),
+        (2 * WEI, ("", "it", hot, WEI // 3)),
+        (0, (TOKEN, hot, "0xpool", 70)),
+        (0, (TOKEN, hot, deposit_address, 55)),
+        (WEI, (TOKEN, hot, "0xpool", 9), (TOKEN, "0xpool", hot, 4)),
+        (WEI, ("", "it", hot, 2 * WEI)),
+    ))  # fmt: skip
+    world.call(value, *moves, deploys=not moves and world.random.random() < 0.5)
 
 
 def cancel(world: World, counts: Counts) -> None:
@@ -140,6 +167,17 @@ def check_the_end(world: World) -> None:
     assert (report.differences, report.unscanned) == ([], [])
 
 
+def check_calls(world: World) -> int:
+    """Each call and deployment is in one block, if it was signed; return how many are."""
+    mined = [tx.txid for block in world.chain.blocks for tx in block.txs if tx.sender == "0xhot"]
+    payments = [p for p in world.custody.book.records.values() if isinstance(p, Payment)]
+    calls = [p for p in payments if p.intent.kind in KINDS]
+    for each in calls:
+        found = sum(txid in mined for txid in (attempt.txid for attempt in each.attempts))
+        assert (each.status in ("paid", "failed"), found) == (True, bool(each.signed)), each.intent
+    return len([each for each in calls if each.status == "paid"])
+
+
 def run(seed: int, rounds: int = ROUNDS) -> Counts:
     """Play some rounds drawn from a seed, then let everything come to rest and compare."""
     world = World(seed, tokens=())
@@ -158,6 +196,7 @@ def run(seed: int, rounds: int = ROUNDS) -> Counts:
             world.chain.send(RICH, world.keys.hot, 10**9, TOKEN)
             world.settle()
         check_the_end(world)
+        counts.called = check_calls(world)
     except Exception as failure:
         raise AssertionError(f"seed {seed}: {failure!r}") from failure
     counts.completed = sum(
@@ -180,6 +219,7 @@ def test_books_equal_the_chain_and_each_withdrawal_is_paid_once() -> None:
     assert total.cancelled >= 20
     assert total.too_late >= 10
     assert total.rescans >= 20
+    assert total.calls > total.called >= 20
 
 
 @pytest.mark.soak

@@ -1,5 +1,6 @@
 """Custody, a chain, a signer and the real exchange in one place, with crashes at every step."""
 
+import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from random import Random
@@ -27,10 +28,12 @@ from domain.events import Event, WithdrawalApproved, WithdrawalCompleted
 from domain.exchange import Exchange as Ledger
 from domain.invariants import check
 from domain.ledger import Withdrawal
-from tests.custody.fast_chain import COIN, TOKEN, FastChain, Tx, sign
+from tests.custody.fast_chain import COIN, TOKEN, FastChain, Move, Tx, sign
 from tests.signer_world import NOON_MS, OFFICERS, approvals
 from wallet.approvals import Officers, format_approval
 from wallet.coins import Coin, Coins
+from wallet.contract_desk import contract_intent_id
+from wallet.desk import Desk
 from wallet.errors import (
     NodeUnavailable,
     NonceConflict,
@@ -56,6 +59,7 @@ from wallet.types import (
     ChainId,
     FeePolicy,
     Intent,
+    IntentId,
     IntentKind,
     TokenId,
     TxId,
@@ -428,6 +432,22 @@ class World:
             address=address or f"0xpayee{self.requests}", request_id=f"r{self.requests}",
         ))  # fmt: skip
         return self.approve(int(receipt.withdrawal_id))
+
+    def call(self, value: int, *moves: Move, deploys: bool = False) -> IntentId:
+        """Plan the call or deployment of a contract that does these moves; return its id.
+
+        In the moves "it" is the contract.
+        """
+        self.requests += 1
+        contract = "" if deploys else f"0xcontract{self.requests}"
+        intent_id = contract_intent_id(f"c{self.requests}")
+        parts = [[contract if part == "it" else part for part in move] for move in moves]
+        Desk(self.another_process()).plan(Intent(
+            id=intent_id, kind=IntentKind.DEPLOY if deploys else IntentKind.CALL,
+            chain=self.chain.id, to=Address(contract) if contract else None, amount=value,
+            data=json.dumps(parts).encode(),
+        ))  # fmt: skip
+        return intent_id
 
     def approve(self, number: int) -> int:
         """Approve a withdrawal; return its number."""

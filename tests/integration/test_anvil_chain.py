@@ -8,21 +8,12 @@ import pytest
 
 from tests.ethereum_world import ETHER, DevWorld, Follower, World, receipt_of, someone
 from tests.tcp_proxy import TcpProxy
+from wallet.block_scan import BlockScan, TransferSeen
 from wallet.errors import NodeLagging
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.heads import SubscribedHeads
 from wallet.ethereum.rpc import Rpc
-from wallet.types import (
-    BlockScan,
-    BroadcastHint,
-    InPool,
-    Mined,
-    NotSeen,
-    SlotTaken,
-    Token,
-    TransferSeen,
-    WatchSet,
-)
+from wallet.types import BroadcastHint, InPool, Mined, NotSeen, SlotTaken, Token, WatchSet
 
 
 @pytest.fixture

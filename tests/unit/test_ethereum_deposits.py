@@ -5,18 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tests.ethereum_world import ETHER, DevWorld, receipt_of, someone
+from wallet.block_scan import BlockScan, TransferSeen
 from wallet.chain import Chain, Contracts
 from wallet.errors import NodeLagging
-from wallet.types import (
-    Address,
-    BlockHash,
-    BlockScan,
-    Credit,
-    Token,
-    TokenId,
-    TransferSeen,
-    WatchSet,
-)
+from wallet.types import Address, BlockHash, Credit, Token, TokenId, WatchSet
 
 
 @pytest.fixture

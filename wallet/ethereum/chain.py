@@ -1,9 +1,12 @@
 """Ethereum, and every chain whose nodes speak like Ethereum's, as custody sees it."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from wallet.block_scan import BlockScan, CoinsReturned
 from wallet.chain import Heads
 from wallet.errors import (
     BadAddress,
@@ -16,7 +19,7 @@ from wallet.errors import (
 from wallet.ethereum import build, fees, outcome, transaction
 from wallet.ethereum.heads import POLL_S, PolledHeads, SubscribedHeads
 from wallet.ethereum.rpc import Rpc, RpcError, hint, result_of
-from wallet.ethereum.scan import Found, Holding, find, measure, ref_of
+from wallet.ethereum.scan import Found, Holding, find, measure, measure_coins, ref_of
 from wallet.ethereum.tokens import DECIMALS_SELECTOR, balance_call, read_balance, read_number
 from wallet.keys import errors as key_errors
 from wallet.keys.ethereum import checksummed, parse_address
@@ -25,7 +28,6 @@ from wallet.types import (
     Attempt,
     BlockHash,
     BlockRef,
-    BlockScan,
     BroadcastHint,
     Capabilities,
     ChainId,
@@ -40,6 +42,8 @@ from wallet.types import (
     Unsigned,
     WatchSet,
 )
+
+_log = logging.getLogger(__name__)
 
 Request = tuple[str, Sequence[Any]]
 # A full block of the main network and its receipts are some megabytes.
@@ -266,6 +270,29 @@ class EthereumChain:
         return [answer for answer in answers if answer is not None]
 
     def _measured(self, found: Found) -> BlockScan:
+        scan = self._with_tokens_measured(found)
+        return replace(scan, returned=self._returned(found)) if found.coins else scan
+
+    def _returned(self, found: Found) -> tuple[CoinsReturned, ...]:
+        """Return what contracts sent to callers of ours.
+
+        A node that has the block but no state of so long ago cannot tell. The chain is followed all
+        the same: what is missing in the books then is a difference that people look at.
+        """
+        ref, callers = found.scan.ref, list(found.coins)
+        states = [{"blockHash": block} for block in (ref.parent, ref.hash)]
+        asked: list[Request] = [("eth_getBalance", [a, s]) for s in states for a in callers]
+        try:
+            held = [int(answer, 16) for answer in self.rpc.batch(asked)]
+        except NodeLagging:
+            if self.rpc.call("eth_getBlockByHash", ref.hash, False) is None:
+                raise
+            _log.warning("what contracts returned to us in block %d is not known", ref.height)
+            return ()
+        before = dict(zip(callers, held[: len(callers)], strict=True))
+        return measure_coins(found, before, dict(zip(callers, held[len(callers) :], strict=True)))
+
+    def _with_tokens_measured(self, found: Found) -> BlockScan:
         if not found.measured:
             return found.scan
         holdings, ref = sorted(found.measured), found.scan.ref

@@ -9,21 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wallet.block_scan import BlockScan, CoinsReturned, Ignored, Spend, TokensLeft, TransferSeen
 from wallet.errors import NodeLagging
-from wallet.ethereum.tokens import TransferLog, read_transfer
+from wallet.ethereum.tokens import TransferLog, read_transfer, read_transfer_call
 from wallet.keys.ethereum import checksummed
 from wallet.types import (
     Address,
     BlockHash,
     BlockRef,
-    BlockScan,
     ChainId,
     Credit,
-    Ignored,
     Slot,
-    Spend,
     TokenId,
-    TransferSeen,
     TxId,
     WatchSet,
     deposit_key,
@@ -39,12 +36,15 @@ Holding = tuple[TokenId, Address]
 class Found:
     """What a block says, before tokens that may say too much are measured.
 
-    measured: what must be measured. sent: what of it left in the same block, by its logs.
+    measured: what must be measured. sent: what of it left in the same block, by its logs. coins:
+    by how much the coins of those who called contracts changed by all that can be seen; contracts
+    may have sent them some more.
     """
 
     scan: BlockScan
     measured: frozenset[Holding] = frozenset()
     sent: Mapping[Holding, int] = field(default_factory=dict)
+    coins: Mapping[Address, int] = field(default_factory=dict)
 
 
 def ref_of(block: Json) -> BlockRef:
@@ -93,6 +93,24 @@ def measure(found: Found, before: Mapping[Holding, int], after: Mapping[Holding,
     return replace(found.scan, transfers=tuple(kept), ignored=tuple(ignored))
 
 
+def measure_coins(
+    found: Found, before: Mapping[Address, int], after: Mapping[Address, int]
+) -> tuple[CoinsReturned, ...]:
+    """Return what contracts sent to those who called them: what no transaction shows.
+
+    before, after: coins as of the parent and as of the block. Coins that are missing besides are
+    not made good here: they are a difference, which people have to look at.
+    """
+    more = {
+        address: after[address] - before[address] - seen for address, seen in found.coins.items()
+    }
+    return tuple(
+        CoinsReturned(address=address, amount=amount)
+        for address, amount in sorted(more.items())
+        if amount > 0
+    )
+
+
 class _Reader:
     """Reads the transactions of one block, in their order."""
 
@@ -103,18 +121,21 @@ class _Reader:
         self._ignored: list[Ignored] = []
         self._measured: set[Holding] = set()
         self._sent: Counter[Holding] = Counter()
+        self._left: list[TokensLeft] = []
+        self._coins: Counter[Address] = Counter()
+        self._callers: set[Address] = set()
 
     def read(self, transaction: Json, receipt: Json) -> None:
         """Take in one transaction. What failed moved nothing, whatever was moved inside it."""
         ok = receipt["status"] == "0x1"
         sender = self._watch.find(transaction["from"])
         if sender is not None:
-            self._spends.append(_spend(self._chain, sender, transaction, receipt, ok=ok))
+            self._read_spend(sender, transaction, receipt, ok=ok)
         if not ok:
             return
         self._read_native(transaction)
         for ordinal, transfer in _transfers(receipt):
-            self._read_token(TxId(transaction["hash"]), ordinal, transfer)
+            self._read_token(TxId(transaction["hash"]), ordinal, transfer, own=sender is not None)
 
     def found(self, ref: BlockRef) -> Found:
         """Return all that was read."""
@@ -122,9 +143,22 @@ class _Reader:
             ref=ref,
             transfers=tuple(self._transfers),
             spends=tuple(self._spends),
+            left=tuple(self._left),
             ignored=tuple(self._ignored),
         )
-        return Found(scan=scan, measured=frozenset(self._measured), sent=self._sent)
+        return Found(
+            scan=scan,
+            measured=frozenset(self._measured),
+            sent=self._sent,
+            coins={address: self._coins[address] for address in self._callers},
+        )
+
+    def _read_spend(self, sender: Address, transaction: Json, receipt: Json, *, ok: bool) -> None:
+        spend = _spend(self._chain, sender, transaction, receipt, ok=ok)
+        self._spends.append(spend)
+        self._coins[sender] -= spend.amount + spend.fee
+        if ok and _calls(transaction):
+            self._callers.add(sender)
 
     def _read_native(self, transaction: Json) -> None:
         """Take coins that arrived with the transaction, whether it also carries data or not."""
@@ -134,15 +168,28 @@ class _Reader:
             txid, sender = TxId(transaction["hash"]), transaction["from"]
             seen = self._seen(txid, NATIVE, sender=sender, address=address, amount=amount)
             self._transfers.append(seen)
+            self._coins[address] += amount
 
-    def _read_token(self, txid: TxId, ordinal: int, transfer: TransferLog) -> None:
-        token = self._watch.find_token(transfer.contract)
-        if token is not None:
-            self._count_sent(token.id, transfer)
-        address = self._watch.find(transfer.receiver)
-        if address is None or not transfer.amount:
+    def _read_token(self, txid: TxId, ordinal: int, transfer: TransferLog, *, own: bool) -> None:
+        token, locator = self._watch.find_token(transfer.contract), f"log-{ordinal}"
+        if not transfer.amount:
             return
-        locator = f"log-{ordinal}"
+        holder = self._watch.find(transfer.sender)
+        if token is not None and holder is not None:
+            self._sent[(token.id, holder)] += transfer.amount
+            self._left.append(
+                TokensLeft(
+                    txid=txid,
+                    locator=locator,
+                    address=holder,
+                    token=token.id,
+                    amount=transfer.amount,
+                    own=own,
+                )
+            )
+        address = self._watch.find(transfer.receiver)
+        if address is None:
+            return
         contract = token.id if token is not None else TokenId(_spelled(transfer.contract))
         seen = self._seen(
             txid,
@@ -158,11 +205,6 @@ class _Reader:
         self._transfers.append(seen)
         if token.credit is Credit.MEASURED:
             self._measured.add((token.id, address))
-
-    def _count_sent(self, token: TokenId, transfer: TransferLog) -> None:
-        holder = self._watch.find(transfer.sender)
-        if holder is not None:
-            self._sent[(token, holder)] += transfer.amount
 
     def _seen(
         self,
@@ -192,6 +234,12 @@ def _check(block: Json, receipts: Sequence[Json]) -> None:
     of_this = [r["transactionHash"] for r in receipts if r["blockHash"] == block["hash"]]
     if hashes != of_this or len(receipts) != len(hashes):
         raise NodeLagging(f"the node has not all receipts of block {block['hash']}")
+
+
+def _calls(transaction: Json) -> bool:
+    """Return whether a transaction runs code that may send coins back: no plain payment does."""
+    data = bytes.fromhex(transaction["input"][2:])
+    return bool(data) and read_transfer_call(data) is None
 
 
 def _transfers(receipt: Json) -> Iterator[tuple[int, TransferLog]]:

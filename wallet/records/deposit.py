@@ -16,7 +16,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from wallet.types import Address, BlockRef, DepositKey, TokenId, TransferSeen
+from wallet.block_scan import TransferSeen
+from wallet.types import Address, BlockRef, DepositKey, TokenId
 
 Status = Literal["confirming", "small", "orphaned", "credited", "quarantined"]
 
