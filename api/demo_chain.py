@@ -82,6 +82,8 @@ approvals = 0
 chain = "{chain}"
 kind = "deploy"
 roles = ["hot"]
+per_transaction = "1000000000000000000"
+per_day = "5000000000000000000"
 approvals = 1
 
 [[rules]]

@@ -1,6 +1,8 @@
 """What is a deposit on Ethereum, how much of it counts, and that its key never changes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -211,6 +213,85 @@ def test_coins_sent_on_by_a_contract_show_in_the_balance_only(world: DevWorld) -
     assert not world.chain.capabilities.internal_transfers
     assert scan_tip(world, WatchSet([payee])).transfers == ()
     assert world.chain.balances([payee], None) == {payee: 3}
+
+
+def test_coins_that_a_contract_sends_back_to_its_caller_are_measured(world: DevWorld) -> None:
+    payer, address = world.deploy("payer")
+    mine = world.rich.address
+    call = world.contracts.transact(world.payment(mine, 1).id, payer, address, "pay", [mine])
+    world.force(address, value=30, data=call.data)
+    world.force(address, value=12, data=call.data)
+    world.pay(mine, 5)
+    world.mine()
+    scan = scan_tip(world, WatchSet([mine]))
+    assert [(each.address, each.amount) for each in scan.returned] == [(mine, 42)]
+    assert [seen.amount for seen in scan.transfers] == [5]
+    assert [spend.amount for spend in scan.spends] == [30, 12, 5]
+
+
+def test_plain_payments_are_not_measured(world: DevWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = world.token()
+    world.pay(someone().address, 1)
+    world.pay(someone().address, 1, token)
+    world.mine()
+    refuse_balances(world, monkeypatch)
+    scan = scan_tip(world, WatchSet([world.rich.address], [Token(id=token)]))
+    assert (len(scan.spends), len(scan.left), scan.returned) == (2, 1, ())
+
+
+def test_without_the_state_of_old_blocks_what_came_back_is_not_known_and_nothing_waits(
+    world: DevWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    payer, address = world.deploy("payer")
+    mine = world.rich.address
+    call = world.contracts.transact(world.payment(mine, 1).id, payer, address, "pay", [mine])
+    world.force(address, value=30, data=call.data)
+    world.mine()
+    refuse_balances(world, monkeypatch)
+    scan = scan_tip(world, WatchSet([mine]))
+    assert (len(scan.spends), scan.returned) == (1, ())
+    assert "what contracts returned to us in block 2 is not known" in caplog.text
+    gone = world.chain.tip()
+    monkeypatch.undo()
+    world.node.reorg(1)
+    with pytest.raises(NodeLagging):
+        world.chain.scan(gone, WatchSet([mine]))
+
+
+def refuse_balances(world: DevWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the node say that it has no state any more, as one does that is no archive."""
+    real = world.rpc.batch
+
+    def batch(requests: Sequence[Any], **options: Any) -> list[Any]:
+        if any(method == "eth_getBalance" for method, _ in requests):
+            raise NodeLagging("missing trie node")
+        return real(requests, **options)
+
+    monkeypatch.setattr(world.rpc, "batch", batch)
+
+
+def test_tokens_that_leave_are_seen_by_their_logs_whoever_sent_the_transaction(
+    world: DevWorld,
+) -> None:
+    made, address = world.deploy("erc20", "Test", "TST", 6, 10**12)
+    token, owner = TokenId(address), someone()
+    world.pay(owner.address, ETHER)
+    world.pay(owner.address, 100, token)
+    world.mine()
+    approval = world.contracts.transact(
+        world.payment(owner.address, 1).id, made, address, "approve", [world.rich.address, "60"]
+    )
+    world.send(owner, approval)
+    world.mine()
+    own = world.send(owner, world.payment(someone().address, 30, token))
+    others = world.transact(made, address, "transferFrom", owner.address, someone().address, "60")
+    world.mine()
+    scan = scan_tip(world, WatchSet([owner.address], [Token(id=token)]))
+    assert {(e.txid, e.locator, e.address, e.token, e.amount, e.own) for e in scan.left} == {
+        (own, "log-0", owner.address, token, 30, True),
+        (others, "log-0", owner.address, token, 60, False),
+    }
+    assert scan_tip(world, WatchSet([owner.address])).left == (), "it is not registered"
 
 
 def test_zero_amounts_are_no_deposits(world: DevWorld) -> None:
