@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from domain.events import AccountOpened
 from eventstore.errors import AppendFailed, StoreError
 from eventstore.postgres import open_postgres
 from eventstore.postgres_schema import migrate
+from eventstore.store import Store
 from tests import services
 from tests.kafka_world import wait_until
 from tests.simulation.production import Production
@@ -91,6 +93,13 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         for server in (replica, primary):
             server.stop()
             shutil.rmtree(server.clone.data, ignore_errors=True)
+
+
+def _append_until_refused(store: Store) -> None:
+    """Append for some seconds: each session of a server takes a new setting in its own time."""
+    for time_ms in range(1_000):
+        store.log.append([AccountOpened(time_ms, f"account-{time_ms}")], time_ms)
+        time.sleep(0.01)
 
 
 def _is_synchronous(admin: psycopg.Connection) -> bool:
@@ -165,4 +174,4 @@ def test_a_writer_whose_database_becomes_read_only_says_so(pair: Pair) -> None:
         admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         admin.execute("SELECT pg_reload_conf()")
         with pytest.raises(AppendFailed, match="read-only"):
-            store.log.append([AccountOpened(2, "bob")], 2)
+            _append_until_refused(store)
