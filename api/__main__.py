@@ -3,6 +3,7 @@
 import typer
 
 from api import (
+    cli_approve,
     cli_bus,
     cli_cold,
     cli_config,
@@ -110,6 +111,12 @@ cli_wallet.app.command(
     epilog=examples("foldex wallet messages transaction", "foldex wallet messages errors")
 )(cli_bus.messages)
 app.add_typer(cli_export.app, name="export")
+cli_vault.app.command(
+    epilog=examples(
+        "foldex vault approve --key ann.key --intent withdrawal.json",
+        "foldex vault approve --key ann.key --intent call.json --contract token.json",
+    )
+)(cli_approve.approve)
 cli_vault.app.command(
     epilog=examples("foldex vault sign refill.json --out signed.json --vault cold")
 )(cli_cold.sign)

@@ -3,7 +3,7 @@
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from api.cli_output import (
     settings_for,
 )
 from api.cli_wallet import open_desk
+
+if TYPE_CHECKING:
+    from wallet.call_text import CallText
 
 IdOption = Annotated[
     str, typer.Option("--id", help="Your name of it: the same name is done once, for ever.")
@@ -88,6 +91,16 @@ def contracts(data: DataOption = "", as_json: JsonOption = False) -> None:
             approved = f"{len(each.approvals)}/{each.needed} approvals"
             say(f"{each.id}  {each.kind}  {each.status}  {each.contract or '-'}  {approved}"
                 f"  {each.reason}")  # fmt: skip
+            say(f"  {_call_line(each.call)}")
+
+
+def _call_line(call: "CallText") -> str:
+    if call.unknown:
+        return f"unknown: {call.unknown}"
+    given = ", ".join(
+        f"{each.name or each.type} {json.dumps(each.value)}" for each in call.arguments
+    )
+    return f"{call.method.partition('(')[0]}({given})"
 
 
 def approve(

@@ -1,7 +1,6 @@
 """`vault`: make, import, rotate, back up and restore the seeds; the officers' keys."""
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -277,40 +276,6 @@ def officer_key(
         say("[[officers]]")
         say(f'name = "{made.officer}"')
         say(f'public_key = "{made.public_key}"')
-
-
-@app.command(epilog=examples("foldex vault approve --key ann.key --intent withdrawal.json"))
-def approve(
-    key: Annotated[Path, typer.Option(metavar="FILE", help="The officer's key.")],
-    intent: Annotated[Path, typer.Option(metavar="FILE", help="What is to be paid, as JSON.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    passphrase_file: FileOption = None,
-    passphrase_fd: DescriptorOption = None,
-) -> None:
-    """Show a payment and sign an officer's approval of it. Works on a machine without a network."""
-    with secret_errors():
-        import msgspec
-
-        from wallet.approvals import IntentText, format_approval
-        from wallet.approvals import approve as sign
-        from wallet.vault.officers import load_officer, open_officer
-        from wallet.vault.protection import PassphraseProtection
-
-        try:
-            wanted = msgspec.json.decode(intent.read_bytes(), type=IntentText).intent()
-        except (msgspec.MsgspecError, ValueError) as error:
-            fail(f"{intent} is no payment: {error}", EXIT_USAGE)
-        file = load_officer(key)
-        for name in ("id", "kind", "chain", "token", "to", "tag", "amount"):
-            typer.echo(f"{name:<8} {getattr(wanted, name)}", err=True)
-        if wanted.data:
-            typer.echo(f"data     {wanted.data.hex()}", err=True)
-        if not yes and not typer.confirm("Approve exactly this?", err=True):
-            raise typer.Exit(1)
-        given = passphrase(f"Passphrase of {file.officer}", passphrase_file, passphrase_fd)
-        opened = open_officer(file, PassphraseProtection(given, file.protection, os.urandom))
-        made = sign(opened, file.officer, wanted, approved_ms=time.time_ns() // 1_000_000)
-        say(format_approval(made))
 
 
 def _new_keys(roles: list[str] | None, cold: str, words: Path | None) -> "tuple[Key, ...]":

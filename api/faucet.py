@@ -8,7 +8,7 @@ from coincurve import PrivateKey
 from wallet.config import base_units
 from wallet.ethereum.abi import encode_constructor
 from wallet.ethereum.chain import EthereumChain
-from wallet.ethereum.contracts import own_artefact
+from wallet.ethereum.compiled import own_artefact
 from wallet.ethereum.tokens import transfer_call
 from wallet.ethereum.transaction import Fields
 from wallet.keys.ethereum import checksummed

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from deploy.services.anvil import install
 from deploy.services.process import accepts_connections, wait_until
 from wallet.ethereum.chain import EthereumChain
-from wallet.ethereum.contracts import EthereumContracts, own_artefact
+from wallet.ethereum.compiled import own_artefact
+from wallet.ethereum.contracts import EthereumContracts
 from wallet.ethereum.rpc import Rpc
 from wallet.ethereum.tokens import transfer_call
 from wallet.keys.ethereum import checksummed

@@ -12,7 +12,8 @@ from coincurve import PrivateKey
 
 from wallet.chain import Artefact, Chain, Heads
 from wallet.ethereum.chain import EthereumChain
-from wallet.ethereum.contracts import EthereumContracts, own_artefact, read_artefact
+from wallet.ethereum.compiled import own_artefact, read_artefact
+from wallet.ethereum.contracts import EthereumContracts
 from wallet.ethereum.devnode.node import DevNode, dev_keys
 from wallet.ethereum.devnode.provider import DevNodeProvider
 from wallet.ethereum.rpc import Rpc

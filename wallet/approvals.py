@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -70,7 +70,7 @@ class IntentText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     data: bytes = b""
 
     @classmethod
-    def of(cls, intent: Intent) -> "IntentText":
+    def of(cls, intent: Intent) -> Self:
         """Return the text form of an intent."""
         return cls(
             id=intent.id,

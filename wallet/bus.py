@@ -205,6 +205,7 @@ class Commands:
             "key": view.id,
             "direction": "out",
             "intent": msgspec.to_builtins(view.intent),
+            "call": msgspec.to_builtins(view.call),
             "meta": {"approvals": view.approvals, "needed": view.needed},
         }
         return self._answer(TRANSACTION, key, body, command)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wallet.block_scan import BlockScan
+from wallet.call_text import CallText, Interface
 from wallet.types import (
     Address,
     Attempt,
@@ -185,6 +186,15 @@ class Contracts(Protocol):
         """Return the intent that calls a method in a transaction.
 
         Raises: UnknownMethod; BadAddress; UnknownContract: nothing is there.
+        """
+
+    def interface(self, artefact: Artefact, intent: Intent) -> Interface | None:
+        """Return how the data of a deployment or call of this contract is to be read."""
+
+    def explain(self, intent: Intent, interface: Interface | None) -> CallText:
+        """Return what the data of a deployment or call means, by what we know and what is said.
+
+        Raises: BadInterface: what is said of it does not encode to the same data again.
         """
 
     def call(

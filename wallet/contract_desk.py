@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from wallet.approvals import IntentText
+from wallet.call_text import CallText, IntentFile, Interface, as_text
 from wallet.chain import Contracts
-from wallet.errors import BadRequest
+from wallet.errors import BadInterface, BadRequest
 from wallet.records.payment import Payment
 from wallet.types import Address, Intent, IntentId, IntentKind
 
@@ -28,7 +28,8 @@ class ContractView(msgspec.Struct, frozen=True, kw_only=True):
     contract: the called one's address, or where it was deployed once that is deep enough. value:
     wei that goes along, as text. status: planned, slotted, signed, paid or failed. reason: why it
     failed, beginning with an error's code. txids: all attempts, the newest last; any may be mined.
-    intent: what officers sign. approvals: by whom so far; needed: how many custody waits for.
+    intent: what officers sign, with how its data is said to be read. call: what its data means, as
+    far as this process can tell. approvals: by whom so far; needed: how many custody waits for.
     """
 
     id: str
@@ -39,7 +40,8 @@ class ContractView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     txids: list[str]
     reason: str
-    intent: IntentText
+    intent: IntentFile
+    call: CallText
     approvals: list[str]
     needed: int
 
@@ -47,7 +49,7 @@ class ContractView(msgspec.Struct, frozen=True, kw_only=True):
 class Planner(Protocol):
     """What a desk does for contracts."""
 
-    def plan(self, intent: Intent) -> None:
+    def plan(self, intent: Intent, interface: Interface | None) -> None:
         """Plan a payment from the hot wallet, once. Raises: DuplicateMismatch."""
 
     def approve_payment(self, intent_id: IntentId, approval: str) -> Any:
@@ -81,10 +83,9 @@ class ContractDesk:
         arguments; DuplicateMismatch: the key was for something else.
         """
         contracts = self._of_chain()
-        intent = contracts.deploy(
-            contract_intent_id(key), contracts.artefact(artifact), _list(args), value=_wei(value)
-        )
-        return self._plan(intent)
+        made = contracts.artefact(artifact)
+        intent = contracts.deploy(contract_intent_id(key), made, _list(args), value=_wei(value))
+        return self._plan(intent, contracts.interface(made, intent))
 
     def transact(
         self,
@@ -101,15 +102,16 @@ class ContractDesk:
         Raises: as `deploy`; BadAddress; UnknownContract: there is none at the address.
         """
         contracts = self._of_chain()
+        made = contracts.artefact(artifact)
         intent = contracts.transact(
             contract_intent_id(key),
-            contracts.artefact(artifact),
+            made,
             Address(contract),
             method,
             _list(args),
             value=_wei(value),
         )
-        return self._plan(intent)
+        return self._plan(intent, contracts.interface(made, intent))
 
     def call(self, artifact: Any, contract: str, method: str, args: Any = ()) -> Any:
         """Return what a method answers, as JSON: numbers are text, as they exceed 64 bits.
@@ -118,7 +120,7 @@ class ContractDesk:
         """
         contracts = self._of_chain()
         made = contracts.artefact(artifact)
-        return _plain(contracts.call(made, Address(contract), method, _list(args)))
+        return as_text(contracts.call(made, Address(contract), method, _list(args)))
 
     def list(self) -> list[ContractView]:
         """Return every deployment and call, the oldest first, with what became of it."""
@@ -138,8 +140,17 @@ class ContractDesk:
         self._planner.approve_payment(IntentId(intent_id), approval)
         return self.get(intent_id)
 
-    def _plan(self, intent: Intent) -> ContractView:
-        self._planner.plan(intent)
+    def explain(self, payment: Payment) -> CallText:
+        """Return what the data of a deployment or call means; why nobody can tell, if so."""
+        if self._contracts is None:
+            return CallText(unknown=f"{self._chain} has no contracts")
+        try:
+            return self._contracts.explain(payment.intent, payment.interface)
+        except BadInterface as error:
+            return CallText(unknown=error.reason)
+
+    def _plan(self, intent: Intent, interface: Interface | None) -> ContractView:
+        self._planner.plan(intent, interface)
         return self.get(intent.id)
 
     def _of_chain(self) -> Contracts:
@@ -148,7 +159,9 @@ class ContractDesk:
         return self._contracts
 
 
-def contract_view(payment: Payment, approvals: Sequence[str], needed: int) -> ContractView:
+def contract_view(
+    payment: Payment, approvals: Sequence[str], needed: int, call: CallText
+) -> ContractView:
     """Return a payment of `KINDS` as it is shown."""
     intent = payment.intent
     made = payment.final.contract if payment.final else ""
@@ -161,7 +174,8 @@ def contract_view(payment: Payment, approvals: Sequence[str], needed: int) -> Co
         status=payment.status,
         txids=[each.txid for each in payment.signed],
         reason=payment.failure,
-        intent=IntentText.of(intent),
+        intent=IntentFile.with_interface(intent, payment.interface),
+        call=call,
         approvals=list(approvals),
         needed=needed,
     )
@@ -178,10 +192,3 @@ def _wei(value: Any) -> int:
     if not digits or len(value) > DIGITS_MAX:
         raise BadRequest("a value is a whole number of wei, as text")
     return int(value)
-
-
-def _plain(answer: Any) -> Any:
-    if isinstance(answer, list):
-        return [_plain(each) for each in answer]
-    is_number = isinstance(answer, int) and not isinstance(answer, bool)
-    return str(answer) if is_number else answer

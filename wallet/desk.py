@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from wallet.approvals import IntentText, canonical
+from wallet.call_text import Interface
 from wallet.chain import Contracts
 from wallet.contract_desk import KINDS, ContractDesk, ContractView, contract_view
 from wallet.desk_views import (
@@ -184,9 +185,10 @@ class Desk:
         """Go on crediting and paying, also with the differences that are recorded."""
         self._change(lambda: self._custody.resume(resumed_by, reason))
 
-    def plan(self, intent: Intent) -> None:
+    def plan(self, intent: Intent, interface: Interface | None = None) -> None:
         """Plan a payment from the hot wallet; asked for again it changes nothing.
 
+        interface: how its data is to be read.
         Raises: DuplicateMismatch: the id was of something else.
         """
         with self._up_to_date():
@@ -194,7 +196,9 @@ class Desk:
             if known is None:
                 coin = self._custody.coins.of_token(None)
                 asset = coin.asset if coin else ""
-                self._custody.book.save(Payment.plan(intent, self._custody.keys.hot, asset=asset))
+                hot = self._custody.keys.hot
+                planned = Payment.plan(intent, hot, asset=asset, interface=interface)
+                self._custody.book.save(planned)
             elif canonical(known.intent) != canonical(intent):
                 raise DuplicateMismatch(f"{intent.id} was something else before")
 
@@ -220,7 +224,8 @@ class Desk:
         """Return how it is; the signer, which knows better, is not asked for a list."""
         recorded = list(self._custody.reviews.recorded(payment.intent))
         needed = self._custody.policy.approvals_needed(payment.intent)
-        return contract_view(payment, recorded, needed)
+        call = self.contracts.explain(payment)
+        return contract_view(payment, recorded, needed, call)
 
     def _payment(self, intent_id: IntentId) -> Payment:
         payment = self._custody.book.payment(intent_id)

@@ -273,3 +273,9 @@ class TokensTaken(WalletError):
     """Tokens left an address of ours in a transaction that none of ours sent."""
 
     code = "TOKENS_TAKEN"
+
+
+class BadInterface(WalletError):
+    """What is said of a call's data does not encode to the same data again."""
+
+    code = "BAD_INTERFACE"

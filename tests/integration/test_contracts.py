@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from api.__main__ import app
 from api.demo_chain import start_chain
@@ -152,14 +153,62 @@ def test_a_contract_is_deployed_once_after_its_approval_and_called_from_every_do
     listed = runner.invoke(app, ["wallet", "contracts", "--json"], env=environment)
     shown = ok(doors.operator.send("GET", "/v1/operator/contracts"))
     assert json.loads(listed.output)["contracts"] == shown
+    read = runner.invoke(app, ["wallet", "contracts"], env=environment).output
+    assert '  constructor(name "Test", symbol "TST", decimals "6", supply "1000")\n' in read
+    assert deployed["call"]["source"] == "erc20"
 
 
 def test_a_method_is_called_in_a_transaction_with_coins_going_along(doors: Doors) -> None:
     payee = someone().address
     view = doors.transact("pay", doors.payer, "pay", payee, value="250")
     assert (view["value"], view["contract"]) == ("250", doors.payer)
+    assert view["call"] == {
+        "method": "pay(address)",
+        "arguments": [{"name": "receiver", "type": "address", "value": payee}],
+        "code": "", "source": "", "unknown": "",
+    }  # fmt: skip
     assert doors.done(view)["status"] == "paid"
     assert doors.run.custody.chain.balances([payee], None)[payee] == 250
+
+
+def test_officers_see_what_a_call_does_and_nobody_can_tell_them_otherwise(
+    doors: Doors, tmp_path: Path
+) -> None:
+    payee = someone().address
+    view = doors.transact("shown", doors.payer, "pay", payee, value="3")
+    asked = view["intent"]
+    key, secret = doors.run.chain.directory / "ann.key", doors.run.chain.directory / "passphrase"
+
+    def officer(intent: Any, *more: str) -> Result:
+        file = tmp_path / "intent.json"
+        file.write_text(json.dumps(intent))
+        words = ["--key", str(key), "--intent", str(file), "--passphrase-file", str(secret)]
+        return CliRunner().invoke(app, ["vault", "approve", *words, "--yes", *more])
+
+    shown = officer(asked)
+    assert shown.exit_code == 0
+    assert "method     pay(address)\n" in shown.stderr
+    assert f'  receiver = "{payee}"  (address)\n' in shown.stderr
+    assert "read by    custody's words for it; encoded again" in shown.stderr
+    trusted = str(CONTRACTS / "payer.json")
+    assert f"read by    the ABI in {trusted}" in officer(asked, "--contract", trusted).stderr
+    assert doors.http("approvals", {"id": view["id"], "approval": shown.stdout.strip()}).is_success
+
+    lied = json.loads(json.dumps(asked))
+    lied["interface"]["inputs"][0]["type"] = "uint160"
+    refused = officer(lied)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "what is said of the data is not what it does, so do not approve it" in refused.stderr
+    assert "pay(uint160) has the selector" in refused.stderr
+    untold = officer({**asked, "interface": None})
+    assert "method     UNKNOWN: no ABI given has a method with the selector 0x0c11dedd" in (
+        untold.stderr
+    )
+    assert "UNKNOWN" in officer(asked, "--contract", "erc20").stderr
+    assert "there is no contract nothing here" in officer(asked, "--contract", "nothing").stderr
+    erc20 = doors.transact("shown-token", doors.token, "transfer", payee, "25")
+    assert "read by    Foldex's own erc20" in officer(erc20["intent"]).stderr
+    assert '  amount = "25"  (uint256)' in officer(erc20["intent"]).stderr
 
 
 def test_over_kafka_a_call_is_planned_and_approved_too(doors: Doors) -> None:
@@ -171,6 +220,9 @@ def test_over_kafka_a_call_is_planned_and_approved_too(doors: Doors) -> None:
     planned = doors.kafka(command)
     assert (planned["status"], planned["key"]) == ("planned", "contract-kafka-pay")
     assert planned["meta"] == {"approvals": [], "needed": 1}
+    assert (planned["call"]["method"], planned["intent"]["interface"]["method"]) == (
+        "pay(address)", "pay",
+    )  # fmt: skip
     [view] = [each for each in doors.desk.contracts.list() if each.id == planned["key"]]
     approval = doors.run.approval(view.intent.intent())
     approve = {"type": "approve_contract", "id": planned["key"], "approval": approval}

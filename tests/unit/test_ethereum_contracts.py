@@ -15,7 +15,7 @@ from wallet.errors import (
     WillFail,
 )
 from wallet.ethereum import abi
-from wallet.ethereum.contracts import own_artefact, read_artefact
+from wallet.ethereum.compiled import own_artefact, read_artefact
 from wallet.types import Address, IntentId, IntentKind
 
 ID = IntentId("c1")

@@ -26,8 +26,7 @@ def encode_call(abi: Sequence[Json], method: str, arguments: Sequence[Any]) -> t
         what = "several methods" if fitting else "no method"
         raise UnknownMethod(f"the contract has {what} {method} with {len(arguments)} arguments")
     entry = fitting[0]
-    selector = keccak256(_signature(entry).encode())[:4]
-    return selector + _encoded(entry["inputs"], arguments), entry
+    return bytes.fromhex(selector(entry)) + encode_values(entry["inputs"], arguments), entry
 
 
 def encode_constructor(abi: Sequence[Json], arguments: Sequence[Any]) -> bytes:
@@ -35,7 +34,7 @@ def encode_constructor(abi: Sequence[Json], arguments: Sequence[Any]) -> bytes:
     inputs: Sequence[Json] = next((e["inputs"] for e in abi if e.get("type") == "constructor"), [])
     if len(inputs) != len(arguments):
         raise UnknownMethod(f"the constructor takes {len(inputs)} arguments")
-    return _encoded(inputs, arguments)
+    return encode_values(inputs, arguments)
 
 
 def decode_answer(entry: Json, data: bytes) -> Any:
@@ -45,28 +44,48 @@ def decode_answer(entry: Json, data: bytes) -> Any:
     """
     outputs = entry.get("outputs", [])
     try:
-        values = decode([collapse_if_tuple(dict(o)) for o in outputs], data)
-    except DecodingError as error:
+        plain = decode_values(outputs, data)
+    except ValueError as error:
         raise CallFailed(f"{entry['name']} answers something else than its ABI says") from error
-    plain = [_plain(o["type"], value) for o, value in zip(outputs, values, strict=True)]
     return plain if len(plain) > 1 else (plain[0] if plain else None)
 
 
-def _is(entry: Json, method: str) -> bool:
-    return method in (entry["name"], _signature(entry))
+def signature(entry: Json) -> str:
+    """Return a method's name and the types of its parameters: `transfer(address,uint256)`."""
+    return f"{entry['name']}({','.join(type_of(i) for i in entry['inputs'])})"
 
 
-def _signature(entry: Json) -> str:
-    return f"{entry['name']}({','.join(collapse_if_tuple(dict(i)) for i in entry['inputs'])})"
+def selector(entry: Json) -> str:
+    """Return the first four bytes of a call of the method, as hex."""
+    return keccak256(signature(entry).encode())[:4].hex()
 
 
-def _encoded(inputs: Sequence[Json], arguments: Sequence[Any]) -> bytes:
-    types = [collapse_if_tuple(dict(i)) for i in inputs]
+def type_of(parameter: Json) -> str:
+    """Return a parameter's type as signatures have it: a tuple is its components'."""
+    return str(collapse_if_tuple(dict(parameter)))
+
+
+def decode_values(parameters: Sequence[Json], data: bytes) -> list[Any]:
+    """Return values: bytes as `0x` text, tuples as lists. Raises: ValueError: no such data."""
     try:
-        values = [_value(i, argument) for i, argument in zip(inputs, arguments, strict=True)]
+        values = decode([type_of(each) for each in parameters], data)
+        return [_plain(each, value) for each, value in zip(parameters, values, strict=True)]
+    except (DecodingError, ParseError, TypeError, KeyError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
+def encode_values(parameters: Sequence[Json], arguments: Sequence[Any]) -> bytes:
+    """Return arguments as data. Raises: UnknownMethod: they do not fit."""
+    types = [type_of(each) for each in parameters]
+    try:
+        values = [_value(i, argument) for i, argument in zip(parameters, arguments, strict=True)]
         return encode(types, values)
     except (EncodingError, ParseError, ValueError, TypeError, KeyError) as error:
         raise UnknownMethod(f"the arguments are not ({', '.join(types)}): {error}") from error
+
+
+def _is(entry: Json, method: str) -> bool:
+    return method in (entry["name"], signature(entry))
 
 
 def _value(parameter: Json, value: Any) -> Any:
@@ -83,14 +102,20 @@ def _value(parameter: Json, value: Any) -> Any:
         raise ValueError("numbers are whole, and text when they are large")
     if kind.startswith(("uint", "int")) and isinstance(value, str):
         return int(value, 0)
-    if kind.startswith("bytes") and isinstance(value, str):
+    if kind.startswith(("bytes", "function")) and isinstance(value, str):
         return bytes.fromhex(value.removeprefix("0x"))
     return value
 
 
-def _plain(kind: str, value: Any) -> Any:
+def _plain(parameter: Json, value: Any) -> Any:
+    """Return a decoded value as JSON has it, but for numbers."""
+    kind = parameter["type"]
+    if kind.endswith("]"):
+        inner = {**parameter, "type": kind[: kind.rindex("[")]}
+        return [_plain(inner, each) for each in value]
+    if kind == "tuple":
+        parts = parameter["components"]
+        return [_plain(part, each) for part, each in zip(parts, value, strict=True)]
     if isinstance(value, bytes):
         return "0x" + value.hex()
-    if isinstance(value, tuple | list):
-        return [_plain(kind.partition("[")[0], each) for each in value]
     return checksummed(bytes.fromhex(value[2:])) if kind == "address" else value

@@ -1,19 +1,17 @@
 """Deploy contracts, call them, and make transactions of their methods."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from wallet.call_text import CallText, Interface
 from wallet.chain import Artefact
-from wallet.errors import BadRequest, CallFailed, UnknownContract
-from wallet.ethereum import abi
+from wallet.errors import CallFailed, UnknownContract
+from wallet.ethereum import abi, calls
 from wallet.ethereum.chain import EthereumChain
+from wallet.ethereum.compiled import artefact_of, own_artefact, own_artefacts
 from wallet.ethereum.reverts import why
 from wallet.ethereum.rpc import RpcError
 from wallet.types import Address, BlockRef, Intent, IntentId, IntentKind
-
-OWN_ARTEFACTS = Path(__file__).parent / "artefacts"
 
 
 class EthereumContracts:
@@ -83,39 +81,14 @@ class EthereumContracts:
             self._require_code(there, where)
         return abi.decode_answer(entry, bytes.fromhex(answer[2:]))
 
+    def interface(self, artefact: Artefact, intent: Intent) -> Interface | None:
+        """See `Contracts.interface`."""
+        return calls.interface_of(artefact, intent)
+
+    def explain(self, intent: Intent, interface: Interface | None) -> CallText:
+        """See `Contracts.explain`."""
+        return calls.explain(intent, own_artefacts(), interface)
+
     def _require_code(self, address: Address, where: Any) -> None:
         if self._chain.rpc.call("eth_getCode", address, where) == "0x":
             raise UnknownContract(f"there is no contract at {address}")
-
-
-def read_artefact(text: str) -> Artefact:
-    """Return the compiled contract in a JSON text. Raises: BadRequest: see `artefact_of`."""
-    try:
-        return artefact_of(json.loads(text))
-    except ValueError as error:
-        raise BadRequest(f"this is no JSON: {error}") from error
-
-
-def artefact_of(found: Any) -> Artefact:
-    """Return a compiled contract: ours, or as solc, Hardhat or Foundry write it.
-
-    Raises: BadRequest: it is none, or its code still lacks the addresses of libraries.
-    """
-    try:
-        code = found["bytecode"]
-        code = code["object"] if isinstance(code, dict) else code
-        return Artefact(
-            name=str(found.get("name") or found.get("contractName") or ""),
-            abi=found["abi"],
-            bytecode=bytes.fromhex(code.removeprefix("0x")),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadRequest(f"this is no compiled contract: {error}") from error
-
-
-def own_artefact(name: str) -> Artefact:
-    """Return a contract that comes with Foldex: `erc20`. Raises: UnknownContract."""
-    file = OWN_ARTEFACTS / f"{name}.json"
-    if not name.isidentifier() or not file.is_file():
-        raise UnknownContract(f"there is no contract {name} here")
-    return read_artefact(file.read_text())

@@ -12,8 +12,10 @@ Only an end that is deep enough, or that nothing was signed for, may give money 
 from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import msgspec
 from eventsourcing.domain import Aggregate
 
+from wallet.call_text import Interface
 from wallet.errors import AlreadyEnded, AlreadySigned, NotSigned
 from wallet.types import (
     Address,
@@ -44,6 +46,8 @@ def payment_record_id(intent: IntentId) -> UUID:
 class Payment(Aggregate):
     """asset: what it pays, of the ledger. withdrawal_id: 0 when it is none. told: the exchange.
 
+    interface: how the data of a deployment or call is to be read, as far as its planner knew.
+
     releasing: why the slot is being released instead; empty when it is not. built: what the signer
     is asked for. abandoned: what it was asked for and may have signed, but is not asked for any
     more. bumping: an operator wants a higher fee. denied_height: of the tip when the signer last
@@ -65,6 +69,7 @@ class Payment(Aggregate):
         data: str
         asset: str
         withdrawal_id: int
+        interface: str = ""
 
     class SlotGiven(Aggregate.Event):
         TOPIC = "payment_slot_given.v1"
@@ -182,7 +187,9 @@ class Payment(Aggregate):
         data: str,
         asset: str,
         withdrawal_id: int,
+        interface: str = "",
     ) -> None:
+        self.interface = msgspec.json.decode(interface, type=Interface) if interface else None
         self.intent = Intent(
             id=IntentId(intent_id),
             kind=IntentKind(kind),
@@ -256,7 +263,13 @@ class Payment(Aggregate):
 
     @classmethod
     def plan(
-        cls, intent: Intent, owner: Address, *, asset: str, withdrawal_id: int = 0
+        cls,
+        intent: Intent,
+        owner: Address,
+        *,
+        asset: str,
+        withdrawal_id: int = 0,
+        interface: Interface | None = None,
     ) -> "Payment":
         """Return the record of a transaction to be made by `owner`."""
         return cls._create(
@@ -273,6 +286,7 @@ class Payment(Aggregate):
             data=intent.data.hex(),
             asset=asset,
             withdrawal_id=withdrawal_id,
+            interface=msgspec.json.encode(interface).decode() if interface else "",
         )
 
     def give_slot(self, anchor: str) -> None:
