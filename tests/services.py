@@ -30,8 +30,12 @@ def address_of(name: str) -> str:
 
 
 def missing(name: str, detail: str = "") -> NoReturn:
+    """Skip the test for want of a server, or fail it."""
+    skip_or_fail(f"needs {TITLES[name]}: run `make services`" + (f" ({detail})" if detail else ""))
+
+
+def skip_or_fail(reason: str) -> NoReturn:
     """Skip the test, or fail it where servers are required."""
-    reason = f"needs {TITLES[name]}: run `make services`" + (f" ({detail})" if detail else "")
     if os.environ.get("FOLDEX_REQUIRE_SERVICES") == "1":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
