@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from api.clock import system_clock_ms
 from api.deployment import Deployment, deployment_of
-from api.engine_client import EngineClient, addresses_of
 from api.engine_local import LocalEngine
+from api.engine_place import engine_client_of
 from api.engine_port import EnginePort
 from api.fence import FenceWatch
 from api.gateway import Gateway
@@ -233,13 +233,12 @@ def bootstrap(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_
 def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_clock_ms) -> Frontend:
     """Return what serves the API beside an engine in another process, which the settings name.
 
-    Raises: KeyStoreError: the keys cannot be used; StoreError.
+    Raises: KeyStoreError: the keys cannot be used; StoreError; BadSetting: its certificates cannot.
     """
     deployment = deployment_of(settings)
     with ExitStack() as opened:
         keys, views, _ = _open_for_reading(deployment, opened)
-        token = settings.engine_token.get_secret_value()
-        engine = EngineClient(addresses_of(settings.engine), token)
+        engine = engine_client_of(settings)
         gateway = _gateway(settings, engine, views, clock_ms)
         opened.callback(gateway.stop)
         loop = LoopPart()

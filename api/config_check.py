@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Final, Literal, assert_never
 
@@ -13,10 +13,12 @@ from eventsourcing.persistence import PersistenceError
 
 from api.brokers import brokers_of
 from api.deployment import deployment_of
-from api.engine_client import EngineClient, addresses_of
+from api.engine_client import addresses_of
+from api.engine_place import PLAIN_ADVICE, engine_client_of, tls_files_of
+from api.engine_tls import BadCertificate
 from api.key_postgres import SCHEMA as KEYS_SCHEMA
 from api.keys import KeyStoreError
-from api.settings import Settings
+from api.settings import Settings, is_loopback
 from api.settings_sources import BadSetting
 from eventstore.errors import NoStore, StoreError
 from eventstore.kafka_errors import BusError, TopicUnusable
@@ -35,7 +37,8 @@ POLL_S: Final = 0.05
 CLOCKS_APART_S_MAX: Final = 1.0
 BUILT_S: Final = 1_767_225_600
 """2026-01-01: a clock that says less is not set."""
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+CERTIFICATE_DAYS_MIN: Final = 14
+_DAY_S: Final = 86_400
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -57,10 +60,11 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield from _kafka(settings)
     else:
         yield Finding("ok", "kafka", "not set: nothing is published")
-    if settings.engine:
-        yield _engine(settings)
-    else:
+    certified = tls_files_of(settings) is None or (yield from _certificate(settings))
+    if not settings.engine:
         yield Finding("ok", "engine", "not set: it runs in the process that serves")
+    elif certified:
+        yield _engine(settings)
     if settings.ethereum_url:
         yield from _custody(settings)
     else:
@@ -202,8 +206,26 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
             yield Finding("error", f"topic {topic}", detail, advice)
 
 
+def _certificate(settings: Settings) -> Generator[Finding, None, bool]:
+    """Look at what we show on the link; return whether it can be used."""
+    tls = tls_files_of(settings)
+    assert tls is not None
+    try:
+        end_s = tls.good_until_s("client" if settings.engine else "server")
+    except BadCertificate as error:
+        yield Finding("error", "certificate", str(error), "see docs/production.md")
+        return False
+    detail = f"{settings.engine_certificate} is good until {_said(end_s)} UTC"
+    if end_s < time.time() + CERTIFICATE_DAYS_MIN * _DAY_S:
+        advice = "renew it; the next connection takes the new one"
+        yield Finding("warning", "certificate", detail, advice)
+    else:
+        yield Finding("ok", "certificate", detail)
+    return True
+
+
 def _engine(settings: Settings) -> Finding:
-    found = asyncio.run(_reach_engine(settings))
+    found, complaint = asyncio.run(_reach_engine(settings))
     match found:
         case "ready":
             return Finding("ok", "engine", f"{settings.engine} takes commands")
@@ -211,7 +233,7 @@ def _engine(settings: Settings) -> Finding:
             advice = "see its log"
             return Finding("warning", "engine", f"{settings.engine} takes no commands", advice)
         case "silent":
-            detail = f"{settings.engine} does not let us in"
+            detail = f"{settings.engine} does not let us in ({complaint})"
             advice = "start `./foldex engine`; FOLDEX_ENGINE_TOKEN has to be the same there"
             return Finding("error", "engine", detail, advice)
         case _:
@@ -249,24 +271,31 @@ def _custody(settings: Settings) -> Iterator[Finding]:
         signer.close()
 
 
-async def _reach_engine(settings: Settings) -> Literal["ready", "connected", "silent"]:
-    token = settings.engine_token.get_secret_value()
-    client = EngineClient(addresses_of(settings.engine), token)
+async def _reach_engine(
+    settings: Settings,
+) -> tuple[Literal["ready", "connected", "silent"], str]:
+    """Return how the engine is, and what was wrong last."""
+    client = engine_client_of(settings)
     await client.open()
     try:
         for _ in range(int(ENGINE_S / POLL_S)):
             if client.ready:
-                return "ready"
+                return "ready", ""
             await asyncio.sleep(POLL_S)
-        return "connected" if client.connected else "silent"
+        return "connected" if client.connected else "silent", client.complaint
     finally:
         await client.close()
 
 
 def _exposure(settings: Settings) -> Iterator[Finding]:
-    if settings.host not in _LOOPBACK:
+    if not is_loopback(settings.host):
         advice = "put a proxy with TLS in front"
         yield Finding("warning", "host", f"the API is plain HTTP on {settings.host}", advice)
+    link = [settings.engine_host, *(host for host, _ in addresses_of(settings.engine))]
+    open_to = [host for host in link if host and not is_loopback(host)]
+    if open_to and tls_files_of(settings) is None:
+        detail = f"the link of engine and API is plain TCP on {', '.join(open_to)}"
+        yield Finding("warning", "link", detail, PLAIN_ADVICE)
     if settings.database_url and not settings.metrics_port:
         advice = "set FOLDEX_METRICS_PORT"
         yield Finding("warning", "metrics", "nobody can watch this process", advice)
@@ -274,7 +303,11 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
 
 def _clock() -> Finding:
     now_s = time.time()
-    said = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now_s))
+    said = _said(now_s)
     if now_s < BUILT_S:
         return Finding("error", "clock", f"it says {said} UTC", "set it; follow a time server")
     return Finding("ok", "clock", f"it says {said} UTC")
+
+
+def _said(time_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time_s))

@@ -11,7 +11,7 @@ from api.clock import system_clock_ms
 from api.custody_link import RemoteEngine
 from api.custody_setup import open_bus, open_custody, start_custody
 from api.deployment import deployment_of
-from api.engine_client import EngineClient, addresses_of
+from api.engine_place import engine_client_of
 from api.logs import configure_logging
 from api.metrics import Metrics
 from api.monitor import Monitor
@@ -37,8 +37,7 @@ def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
     deployment = deployment_of(settings)
     with ExitStack() as opened:
         store = opened.enter_context(deployment.open_store())
-        token = settings.engine_token.get_secret_value()
-        engine = RemoteEngine(EngineClient(addresses_of(settings.engine), token))
+        engine = RemoteEngine(engine_client_of(settings))
         opened.callback(engine.close)
         custody = open_custody(
             settings,

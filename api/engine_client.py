@@ -28,8 +28,10 @@ from api.engine_link import (
     result_of,
     submit_frame,
 )
+from api.engine_pipe import TlsPipe
 from api.engine_port import Question, Result
 from api.engine_questions import AnyQuestion
+from api.engine_tls import LinkTls, explained
 from api.logs import correlation_id
 from api.problems import NotReady
 from api.signatures import Signature
@@ -62,15 +64,19 @@ def addresses_of(text: str) -> list[tuple[str, int]]:
 class EngineClient:
     """An `EnginePort` to whichever of some addresses has an engine that takes commands.
 
-    A submission whose connection is lost gets OutcomeUnknown: it may have arrived.
+    A submission whose connection is lost gets OutcomeUnknown: it may have arrived. complaint: what
+    was wrong last. tls: then nothing is sent before the other side has shown its certificate.
     """
 
-    def __init__(self, addresses: Sequence[tuple[str, int]], token: str) -> None:
+    def __init__(
+        self, addresses: Sequence[tuple[str, int]], token: str, tls: LinkTls | None = None
+    ) -> None:
+        self.complaint = ""
         self._addresses = addresses
         self._token = token
+        self._tls = tls
         self._connection: _Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._complaint = ""
 
     @property
     def ready(self) -> bool:
@@ -134,41 +140,44 @@ class EngineClient:
 
     async def _use(self, host: str, port: int) -> bool:
         """Connect, and stay until the connection is lost; return whether there was one."""
-        connection = _Connection(self._token)
         try:
+            pipe = None if self._tls is None else TlsPipe(self._tls.client_context(), host)
+            connection = _Connection(self._token, pipe)
             await connection.open(host, port)
         except (OSError, LinkError) as error:
-            self._complain(f"no engine at {host}:{port}: {error}")
+            self._complain(f"no engine at {host}:{port}: {explained(error)}")
             return False
         _log.info("connected to the engine at %s:%d", host, port)
         self._connection = connection
         try:
-            why = await connection.until_lost()
+            lost = await connection.until_lost()
         finally:
             self._connection = None
             connection.end()
-        self._complain(
-            f"the connection to the engine at {host}:{port} is lost: {why or 'it ended'}"
-        )
+        why = "it ended" if lost is None else explained(lost)
+        self._complain(f"the connection to the engine at {host}:{port} is lost: {why}")
         return True
 
     def _complain(self, complaint: str) -> None:
         """Log what is wrong, but not the same again and again."""
-        if complaint != self._complaint:
+        if complaint != self.complaint:
             _log.warning("%s", complaint)
-        self._complaint = complaint
+        self.complaint = complaint
 
 
 class _Connection:
     """One connection: greeted, then many requests under way at once."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, pipe: TlsPipe | None) -> None:
         loop = asyncio.get_running_loop()
         self.beat = Beat(False, 0, 0)
         self._token = token
         self._nonce = new_nonce()
         self._their_nonce = b""
-        self._frames = Frames(self._greeted, self._on_lost)
+        self._silence_means = "no greeting came in time"
+        if pipe is None:
+            self._silence_means += "; does it wait for TLS?"
+        self._frames = Frames(self._greeted, self._on_lost, pipe=pipe)
         self._receive: Callable[[bytes], None] = self._greet
         self._welcome: asyncio.Future[None] = loop.create_future()
         self._lost: asyncio.Future[Exception | None] = loop.create_future()
@@ -186,7 +195,7 @@ class _Connection:
                 await self._welcome
         except TimeoutError as error:
             self.end()
-            raise LinkError("no greeting came in time") from error
+            raise LinkError(self._silence_means) from error
         except BaseException:
             self.end()
             raise

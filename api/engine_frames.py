@@ -1,16 +1,21 @@
-"""Frames over TCP: the length in 4 bytes, big end first, then msgpack."""
+"""Frames over TCP or TLS: the length in 4 bytes, big end first, then msgpack."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 import msgspec
+
+from api.engine_pipe import TlsPipe
 
 GREETING_BYTES_MAX: Final = 1024
 """Of a frame before the other side has proved who it is."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _HEAD_BYTES: Final = 4
+_TLS_BEGINS: Final = b"\x16\x03"
+"""The first bytes of whoever begins TLS; no frame is so long that it begins like this."""
 
 
 class LinkError(Exception):
@@ -23,7 +28,8 @@ class Frames(asyncio.Protocol):
     on_frame: called with each frame's bytes; a LinkError or a frame that cannot be decoded ends the
     connection. on_lost: called once, with the reason if there is one. congested: whether the other
     side does not read what is sent. pauses: then take nothing more from it; only one side of two
-    may, or both would wait for ever.
+    may, or both would wait for ever. pipe: TLS; what is sent before its handshake is done leaves
+    then, and before that a connection ends without a word.
     """
 
     def __init__(
@@ -33,11 +39,13 @@ class Frames(asyncio.Protocol):
         *,
         on_made: Callable[[], None] = lambda: None,
         pauses: bool = False,
+        pipe: TlsPipe | None = None,
     ) -> None:
         self.frame_bytes_max = GREETING_BYTES_MAX
         self.error: Exception | None = None
         self.congested = False
         self._pauses = pauses
+        self._pipe = pipe
         self._on_frame = on_frame
         self._on_lost = on_lost
         self._on_made = on_made
@@ -68,23 +76,28 @@ class Frames(asyncio.Protocol):
 
     @property
     def peer(self) -> str:
-        """The other side's address, for the log."""
+        """The other side's address, for the log, and the name in its certificate."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")
-        return f"{name[0]}:{name[1]}" if name else "a closed connection"
+        if not name:
+            return "a closed connection"
+        who = "" if self._pipe is None else f" ({self._pipe.peer_name})"
+        return f"{name[0]}:{name[1]}{who}"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
         # uvloop's transports are no subclass.
         self._transport = cast(asyncio.Transport, transport)
+        if self._pipe is not None:
+            self._transport.write(self._pipe.outgoing())
         self._on_made()
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
-        self._received += data
         try:
+            self._received += data if self._pipe is None else self._opened(self._pipe, data)
             while (frame := self._next()) is not None:
                 self._on_frame(frame)
-        except (LinkError, msgspec.MsgspecError) as error:
+        except (LinkError, msgspec.MsgspecError, ssl.SSLError) as error:
             self.close(error)
 
     def pause_writing(self) -> None:
@@ -105,12 +118,27 @@ class Frames(asyncio.Protocol):
         self._received.clear()
         self._on_lost(self.error or exc)
 
+    def _opened(self, pipe: TlsPipe, data: bytes) -> bytes:
+        try:
+            content = pipe.opened(data)
+        except ssl.SSLError:
+            # Nothing can leave any more but the alert that says why.
+            self._out.clear()
+            raise
+        finally:
+            if self._transport is not None:
+                self._transport.write(pipe.outgoing())
+        self._flush()
+        return content
+
     def _next(self) -> bytes | None:
         received = self._received
         if len(received) < _HEAD_BYTES or self._transport is None:
             return None
         length = int.from_bytes(received[:_HEAD_BYTES], "big")
         if length > self.frame_bytes_max:
+            if received.startswith(_TLS_BEGINS):
+                raise LinkError("it begins TLS, and this side is not set to")
             raise LinkError(f"a frame of {length} bytes, at most {self.frame_bytes_max} are taken")
         end = _HEAD_BYTES + length
         if len(received) < end:
@@ -120,6 +148,10 @@ class Frames(asyncio.Protocol):
         return frame
 
     def _flush(self) -> None:
+        pipe = self._pipe
         if self._out and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._out))
+            if pipe is not None and not pipe.ready:
+                return
+            content = b"".join(self._out)
+            self._transport.write(content if pipe is None else pipe.sealed(content))
         self._out.clear()

@@ -13,14 +13,16 @@ import uvloop
 from api.clock import system_clock_ms
 from api.deployment import Deployment, deployment_of
 from api.engine_local import LocalEngine
+from api.engine_place import PLAIN_ADVICE, tls_of
 from api.engine_server import EngineServer
+from api.engine_tls import LinkTls
 from api.fence import FenceWatch
 from api.logs import configure_logging
 from api.making import make_engine, make_snapshotter
 from api.metrics import Metrics
 from api.monitor import Monitor
 from api.parts import EnginePart, LoopPart, StandbyPart, StorePart, ThreadPart
-from api.settings import Settings
+from api.settings import Settings, is_loopback
 from api.settings_sources import BadSetting
 from commands.engine import Engine
 from eventstore.errors import StoreLocked
@@ -51,8 +53,11 @@ def run_engine(
     token = settings.engine_token.get_secret_value()
     if not token:
         raise BadSetting("FOLDEX_ENGINE_TOKEN is needed: the API processes show it to the engine")
+    tls = tls_of(settings, "server")
     configure_logging(settings)
-    return uvloop.run(_Process(settings, token, on_ready, on_standby).run())
+    if tls is None and not is_loopback(settings.engine_host):
+        _log.warning("the link is plain TCP on %s: %s", settings.engine_host, PLAIN_ADVICE)
+    return uvloop.run(_Process(settings, token, tls, on_ready, on_standby).run())
 
 
 class _Process:
@@ -62,11 +67,13 @@ class _Process:
         self,
         settings: Settings,
         token: str,
+        tls: LinkTls | None,
         on_ready: OnReady,
         on_standby: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._token = token
+        self._tls = tls
         self._on_ready = on_ready
         self._on_standby = on_standby
         self._deployment: Deployment = deployment_of(settings)
@@ -119,7 +126,7 @@ class _Process:
     async def _serve(self, store: Store) -> int:
         engine = make_engine(store, system_clock_ms, self._metrics)
         local = LocalEngine(engine, system_clock_ms)
-        server = EngineServer(local, self._token)
+        server = EngineServer(local, self._token, self._tls)
         snapshotter = make_snapshotter(self._deployment, self._settings, engine)
         fence = FenceWatch(store.log)
         self._right.writes = True

@@ -16,6 +16,7 @@ TOKEN_CHARS_MIN: Final = 16
 Host = Annotated[str, Field(pattern=r"^[^\s/]+$")]
 
 NO_SECRET: Final = SecretStr("")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Settings(BaseSettings):
@@ -87,6 +88,20 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address on which the engine takes API processes."
     )
     engine_port: int = Field(default=7420, ge=0, le=65_535, description="Its port. 0: a free one.")
+    engine_ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signed the certificates of the engine and of"
+        " the API processes. With the next two the link between them is TLS 1.3; without, plain.",
+    )
+    engine_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of this process's certificate, shown to the other side. The engine's"
+        " is for the name or address that FOLDEX_ENGINE has for it.",
+    )
+    engine_key: Path | None = Field(
+        default=None,
+        description="PEM file of its key, which nobody else may read. Not encrypted.",
+    )
     ethereum_url: str = Field(
         default="",
         description="`http://HOST:PORT` of an Ethereum node. Empty: no deposits from a chain.",
@@ -197,6 +212,7 @@ class Settings(BaseSettings):
         if self.engine and not self.engine_token:
             raise ValueError(f"{PREFIX}ENGINE needs {PREFIX}ENGINE_TOKEN")
         self._can_prove_itself_to_kafka()
+        self._has_all_files_of_tls()
         return self
 
     def _can_prove_itself_to_kafka(self) -> None:
@@ -215,10 +231,21 @@ class Settings(BaseSettings):
         if self.kafka_ca is not None and not self.kafka_protocol.endswith("SSL"):
             raise ValueError(f"{PREFIX}KAFKA_CA needs {protocol} SSL or SASL_SSL")
 
+    def _has_all_files_of_tls(self) -> None:
+        names = ("engine_ca", "engine_certificate", "engine_key")
+        missing = [variable(name) for name in names if getattr(self, name) is None]
+        if 0 < len(missing) < len(names):
+            raise ValueError(f"TLS of the link needs {' and '.join(missing)} as well")
+
 
 def is_secret(name: str) -> bool:
     """Return whether the value of a setting must never be shown."""
     return Settings.model_fields[name].annotation is SecretStr
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only processes of this machine reach an address."""
+    return host in _LOOPBACK
 
 
 def variable(name: str) -> str:

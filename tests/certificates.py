@@ -35,11 +35,14 @@ class Authority:
         file.write_bytes(signed.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
         return cls(key, name, file)
 
-    def sign(self, host: str = "127.0.0.1") -> tuple[bytes, bytes]:
-        """Return the key and the certificate, in PEM, of a server at 127.0.0.1 or of a name."""
+    def sign(self, host: str = "127.0.0.1", *, days_valid: int = DAYS_VALID) -> tuple[bytes, bytes]:
+        """Return the key and the certificate, in PEM, of a server at 127.0.0.1 or of a name.
+
+        days_valid: from now on; negative: it has expired.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         own = x509.IPAddress(IPv4Address(host)) if host[:1].isdigit() else x509.DNSName(host)
-        signed = _builder(_named(host), self.name, key).add_extension(
+        signed = _builder(_named(host), self.name, key, days_valid).add_extension(
             x509.SubjectAlternativeName([own]), critical=False
         )
         return (
@@ -47,13 +50,29 @@ class Authority:
             signed.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM),
         )
 
+    def issue(
+        self, directory: Path, host: str = "127.0.0.1", *, days_valid: int = DAYS_VALID
+    ) -> tuple[Path, Path]:
+        """Write a key and a certificate into a directory; return the two PEM files."""
+        key, certificate = directory / "key.pem", directory / "certificate.pem"
+        directory.mkdir(parents=True, exist_ok=True)
+        for file, content in zip(
+            (key, certificate), self.sign(host, days_valid=days_valid), strict=True
+        ):
+            file.write_bytes(content)
+        key.chmod(0o600)
+        return key, certificate
+
 
 def _named(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    days_valid: int = DAYS_VALID,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -62,6 +81,6 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=DAYS_VALID))
+        .not_valid_before(now - datetime.timedelta(days=DAYS_VALID))
+        .not_valid_after(now + datetime.timedelta(days=days_valid))
     )

@@ -19,6 +19,7 @@ from api.settings import Settings
 from deploy.services.process import accepts_connections
 from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_topics import TOPICS, TopicPlan, administrator, ensure_topics
+from tests.certificates import Authority
 from tests.integration.test_api_server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +103,21 @@ def test_a_data_directory_that_cannot_be_is_found(tmp_path: Path) -> None:
 
 def test_an_api_for_everybody_needs_a_proxy(tmp_path: Path) -> None:
     assert found(data=tmp_path, host="0.0.0.0")["host"].level == "warning"
+
+
+def test_a_plain_link_that_others_reach_is_warned_of(tmp_path: Path) -> None:
+    assert "link" not in found(data=tmp_path)
+    assert found(data=tmp_path, engine_host="10.0.0.5")["link"].level == "warning"
+
+
+def test_a_certificate_that_expires_soon_is_warned_of(tmp_path: Path) -> None:
+    authority = Authority.make(tmp_path)
+    key, certificate = authority.issue(tmp_path, days_valid=13)
+    tls = {"engine_ca": authority.certificate, "engine_certificate": certificate}
+    checked = found(data=tmp_path / "data", engine_host="10.0.0.5", engine_key=key, **tls)
+    assert checked["certificate"].level == "warning"
+    assert "renew it" in checked["certificate"].advice
+    assert "link" not in checked
 
 
 def test_a_database_that_does_not_answer_is_found() -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from api.engine_questions import (
     MarketFacts,
 )
 from api.engine_server import EngineServer
+from api.engine_tls import LinkTls
 from api.problems import NotReady, SignatureReplayed
 from api.signatures import Signature
 from commands.command import Command
@@ -37,6 +38,7 @@ from commands.receipt import Receipt
 from commands.registry import COMMANDS
 from domain.errors import InsufficientFunds
 from eventstore.memory import open_memory
+from tests.certificates import Authority
 from tests.given import MARKET, NOW_MS, OPENING, place
 
 TOKEN = "a token of the tests"
@@ -45,8 +47,27 @@ LINK_SHA256 = "45b2b3e09f2dbada697085d06f9c251291d7c5a97aec470632ab6578e059140e"
 """Of what goes over the link. When it changes, raise LINK_VERSION and note the new one here."""
 
 
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> LinkTls:
+    """What both sides show each other where the link is TLS."""
+    directory = tmp_path_factory.mktemp("tls")
+    authority = Authority.make(directory)
+    key, certificate = authority.issue(directory)
+    return LinkTls(authority.certificate, certificate, key)
+
+
+@pytest.fixture(autouse=True, params=["plain", "tls"])
+def way(request: pytest.FixtureRequest, certified: LinkTls) -> Iterator[str]:
+    """Run every test twice: nothing may depend on what the link goes through."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Setting, "tls", certified if request.param == "tls" else None)
+        yield str(request.param)
+
+
 class Setting:
-    """An engine, its server on a free port, and clients."""
+    """An engine, its server on a free port, and clients. tls: as `way` says."""
+
+    tls: LinkTls | None = None
 
     def __init__(self, limits: EngineLimits | None = None) -> None:
         store = open_memory()
@@ -62,7 +83,7 @@ class Setting:
 
     @asynccontextmanager
     async def serving(self, port: int = 0) -> AsyncIterator[EngineServer]:
-        server = EngineServer(LocalEngine(self.engine, lambda: NOW_MS), TOKEN)
+        server = EngineServer(LocalEngine(self.engine, lambda: NOW_MS), TOKEN, self.tls)
         self.port = await server.start("127.0.0.1", port)
         try:
             yield server
@@ -71,12 +92,17 @@ class Setting:
 
     @asynccontextmanager
     async def client(self, token: str = TOKEN) -> AsyncIterator[EngineClient]:
-        client = EngineClient([("127.0.0.1", self.port)], token)
+        client = EngineClient([("127.0.0.1", self.port)], token, self.tls)
         await client.open()
         try:
             yield client
         finally:
             await client.close()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect as a stranger who has a certificate, where one is needed."""
+        context = None if self.tls is None else self.tls.client_context()
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
 
     def signature(self) -> Signature:
         self.signed += 1
@@ -336,8 +362,10 @@ def test_a_false_engine_is_not_talked_to(caplog: pytest.LogCaptureFixture) -> No
         writer.close()
 
     async def body() -> None:
-        listening = await asyncio.start_server(false_engine, "127.0.0.1", 0)
-        client = EngineClient([listening.sockets[0].getsockname()[:2]], TOKEN)
+        tls = Setting.tls
+        context = None if tls is None else tls.server_context()
+        listening = await asyncio.start_server(false_engine, "127.0.0.1", 0, ssl=context)
+        client = EngineClient([listening.sockets[0].getsockname()[:2]], TOKEN, tls)
         await client.open()
         await until(lambda: "it does not know the token" in caplog.text)
         assert not client.ready
@@ -359,7 +387,7 @@ def test_a_false_engine_is_not_talked_to(caplog: pytest.LogCaptureFixture) -> No
 )
 def test_a_stranger_s_bytes_end_its_connection_only(sent: bytes) -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", setting.port)
+        reader, writer = await setting.connect()
         writer.write(sent)
         async with asyncio.timeout(WAIT_S):
             await _read(reader)
@@ -375,7 +403,7 @@ def test_a_connection_that_does_not_greet_is_ended(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(engine_server, "GREETING_S_MAX", 0.1)
 
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", setting.port)
+        reader, writer = await setting.connect()
         async with asyncio.timeout(WAIT_S):
             await _read(reader)
             assert b"no greeting" in await reader.read()
@@ -386,7 +414,7 @@ def test_a_connection_that_does_not_greet_is_ended(monkeypatch: pytest.MonkeyPat
 
 def test_another_version_is_refused_by_its_number() -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", setting.port)
+        reader, writer = await setting.connect()
         await _read(reader)
         _send(writer, Hello(LINK_VERSION + 1, b"", b""))
         async with asyncio.timeout(WAIT_S):
@@ -396,14 +424,19 @@ def test_another_version_is_refused_by_its_number() -> None:
     run(test)
 
 
-def test_too_many_connections_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_connections_are_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(engine_server, "SESSIONS_MAX", 1)
 
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", setting.port)
-        async with asyncio.timeout(WAIT_S):
-            assert b"connections are open already" in await reader.read()
-        writer.close()
+        # Before a handshake nothing can be said in TLS: there the connection only ends.
+        with suppress(ConnectionError):
+            reader, writer = await setting.connect()
+            async with asyncio.timeout(WAIT_S):
+                assert b"connections are open already" in await reader.read()
+            writer.close()
+        await until(lambda: "1 connections are open already" in caplog.text)
         assert client.ready
 
     run(test)
@@ -417,7 +450,8 @@ def test_an_engine_that_stands_by_is_found_when_the_first_is_gone() -> None:
             closed = probe.getsockname()[:2]
             with setting.engine:
                 async with setting.serving():
-                    client = EngineClient([closed, ("127.0.0.1", setting.port)], TOKEN)
+                    places = [closed, ("127.0.0.1", setting.port)]
+                    client = EngineClient(places, TOKEN, setting.tls)
                     await client.open()
                     await until(lambda: client.ready)
                     await client.close()

@@ -145,6 +145,19 @@ def test_how_to_reach_kafka_has_to_fit_together(
     assert SECRET not in str(refused.value)
 
 
+def test_the_files_of_the_link_s_tls_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLDEX_ENGINE_CERTIFICATE", "engine.pem")
+    with pytest.raises(BadSetting, match=r"needs FOLDEX_ENGINE_CA and FOLDEX_ENGINE_KEY as well"):
+        read_settings()
+
+    monkeypatch.setenv("FOLDEX_ENGINE_CA", "ca.pem")
+    with pytest.raises(BadSetting, match=r"needs FOLDEX_ENGINE_KEY as well"):
+        read_settings()
+
+    monkeypatch.setenv("FOLDEX_ENGINE_KEY", "engine.key")
+    assert read_settings().engine_key == Path("engine.key")
+
+
 def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
