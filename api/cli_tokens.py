@@ -46,6 +46,9 @@ def add(
     contract: ContractArgument,
     asset: Annotated[str, typer.Argument(help="What the exchange lists it as.")],
     decimals: Annotated[int, typer.Option(help="The contract must say the same.")],
+    decimals_untold: Annotated[
+        bool, typer.Option("--decimals-untold", help="The contract tells none: yours are believed.")
+    ] = False,
     minimum: Annotated[str, typer.Option(help="The least that a deposit is credited for.")] = "0",
     hot_low: Annotated[str, typer.Option(help="Below it, the hot wallet asks for more.")] = "0",
     hot_target: Annotated[str, typer.Option(help="What the hot wallet is kept at.")] = "0",
@@ -64,9 +67,9 @@ def add(
         from wallet.tokens import TokenRequest
 
         request = TokenRequest(
-            contract=contract, asset=asset, decimals=decimals, minimum=minimum, hot_low=hot_low,
-            hot_target=hot_target, hot_high=hot_high, sweep_from=sweep_from, review=review,
-            measured=measured,
+            contract=contract, asset=asset, decimals=decimals, decimals_untold=decimals_untold,
+            minimum=minimum, hot_low=hot_low, hot_target=hot_target, hot_high=hot_high,
+            sweep_from=sweep_from, review=review, measured=measured,
         )  # fmt: skip
         _show(open_desk(settings_for(data), opened).tokens.add(request, BY), as_json=as_json)
 
@@ -168,7 +171,8 @@ def _show(token: "TokenView", *, as_json: bool) -> None:
         say_json(token)
         return
     state = f"disabled: {token.disabled}" if token.disabled else "enabled"
-    say(f"{token.asset}  {token.contract}  {token.decimals} decimals  {state}")
+    whose = " (untold: an operator's word)" if token.decimals_untold else ""
+    say(f"{token.asset}  {token.contract}  {token.decimals} decimals{whose}  {state}")
     if token.allowed is None:
         say("  the signer does not answer")
     elif missing := [kind for kind in SIGNED if kind not in token.allowed]:

@@ -32,6 +32,7 @@ _TERMS: Final[dict[str, Any]] = {
     "contract": _CONTRACT,
     "asset": "USDC",
     "decimals": 6,
+    "decimals_untold": False,
     "minimum": "1.000000",
     "hot_low": "0.000000",
     "hot_target": "1000.000000",
@@ -66,7 +67,8 @@ Height = Annotated[int, Field(ge=0, le=POSITION_MAX)]
 class TokenBody(Body):
     """A token, and on what terms it is taken. Amounts are of whole tokens.
 
-    decimals: as you know them: the contract must say the same. sweep_from 0: deposits stay where
+    decimals: as you know them: the contract must say the same. decimals_untold: you know that it
+    tells none, so that yours are believed. sweep_from 0: deposits stay where
     they came. hot_low, hot_target, hot_high: what the hot wallet holds. review: each deposit waits
     for an operator. measured: only what the balance grew by is credited.
     """
@@ -76,6 +78,7 @@ class TokenBody(Body):
     contract: Contract
     asset: str = Field(max_length=16)
     decimals: int = Field(ge=0, le=DECIMALS_MAX)
+    decimals_untold: bool = False
     minimum: DecimalText = "0"
     hot_low: DecimalText = "0"
     hot_target: DecimalText = "0"

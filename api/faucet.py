@@ -6,6 +6,7 @@ import rlp
 from coincurve import PrivateKey
 
 from wallet.config import base_units
+from wallet.errors import TokenMismatch
 from wallet.ethereum.abi import encode_constructor
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.compiled import own_artefact
@@ -42,7 +43,10 @@ def pay_token(url: str, token: TokenId, to: Address, amount: str) -> str:
     Raises: WalletError, also when there is no such token; BadConfig: it is no amount.
     """
     payer = _Payer(url)
-    units = base_units(amount, payer.chain.token_decimals(token))
+    decimals = payer.chain.token_decimals(token)
+    if decimals is None:
+        raise TokenMismatch(f"{token} tells no decimals, so {amount} may be any amount of it")
+    units = base_units(amount, decimals)
     return payer.send(bytes.fromhex(token[2:]), gas=_TOKEN_GAS, data=transfer_call(to, units))
 
 

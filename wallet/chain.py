@@ -103,8 +103,10 @@ class Chain(Protocol):
         Raises: NodeLagging: the node does not have this block, or not the state at it.
         """
 
-    def token_decimals(self, token: TokenId) -> int:
-        """Return how many decimals a token says that it has. Only where there are tokens.
+    def token_decimals(self, token: TokenId) -> int | None:
+        """Return how many decimals a token says that it has; None when it tells none.
+
+        Only where there are tokens.
 
         Raises: UnknownContract: nothing is there; TokenMismatch: what is there is no token.
         """

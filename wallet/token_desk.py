@@ -33,15 +33,17 @@ class Change(Protocol):
 class TokenView(msgspec.Struct, frozen=True, kw_only=True):
     """A registered token. Amounts: of whole tokens, as text.
 
-    watched_after: each block after this height is scanned for it; None until custody knows of it.
-    disabled: why it neither comes nor goes; empty when it does. allowed: the kinds of payments that
-    the signer's own policy has a rule for; all others are denied; None: the signer did not answer.
+    decimals_untold: the contract tells none: they are an operator's word. watched_after: each block
+    after this height is scanned for it; None until custody knows of it. disabled: why it neither
+    comes nor goes; empty when it does. allowed: the kinds of payments that the signer's own policy
+    has a rule for; all others are denied; None: the signer did not answer.
     """
 
     chain: str
     contract: str
     asset: str
     decimals: int
+    decimals_untold: bool
     minimum: str
     hot_low: str
     hot_target: str
@@ -134,6 +136,7 @@ class TokenDesk:
             contract=token.contract,
             asset=token.asset,
             decimals=token.decimals,
+            decimals_untold=token.decimals_untold,
             minimum=text(terms.minimum),
             hot_low=text(band.low if band else 0),
             hot_target=text(band.target if band else 0),

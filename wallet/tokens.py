@@ -30,14 +30,16 @@ REASON_CHARS_MAX: Final = 256
 class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an operator says of a token. Amounts: decimal text, of whole tokens.
 
-    decimals: as the operator knows them; the contract must say the same. minimum: the least that
-    a deposit is credited for. hot_low, hot_target, hot_high, sweep_from: see `wallet.policy.Band`;
-    sweep_from "0": its deposits are not collected.
+    decimals: as the operator knows them; the contract must say the same. decimals_untold: the
+    operator knows that the contract tells none, so that those given are believed. minimum: the
+    least that a deposit is credited for. hot_low, hot_target, hot_high, sweep_from: see
+    `wallet.policy.Band`; sweep_from "0": its deposits are not collected.
     """
 
     contract: str
     asset: str
     decimals: int
+    decimals_untold: bool = False
     minimum: str = "0"
     hot_low: str = "0"
     hot_target: str = "0"
@@ -62,7 +64,8 @@ class Tokens:
         Checked in this order. Raises: BadRequest: the chain has no tokens, or a field makes no
         sense; BadAddress; TokenConflict: the contract or the asset is taken; UnknownAsset: the
         exchange does not list it; UnknownContract: there is no code at the address; TokenMismatch:
-        the contract says other decimals. RecordChanged: try again. NodeUnavailable.
+        the contract says other decimals, or none and that was not known. RecordChanged: try again.
+        NodeUnavailable.
         """
         contract = self._contract(request.contract)
         if not 0 <= request.decimals <= DECIMALS_MAX:
@@ -71,13 +74,12 @@ class Tokens:
         ledger_decimals = self._exchange.decimals(request.asset)
         if ledger_decimals is None:
             raise UnknownAsset(f"the exchange does not list {request.asset}: list it first")
-        found = self._chain.token_decimals(contract)
-        if found != request.decimals:
-            raise TokenMismatch(f"{contract} has {found} decimals, not {request.decimals}")
+        untold = self._check_decimals(contract, request)
         token = RegisteredToken(
             contract=contract,
             asset=request.asset,
-            decimals=found,
+            decimals=request.decimals,
+            decimals_untold=untold,
             ledger_decimals=ledger_decimals,
             terms=_terms(request, ledger_decimals),
         )
@@ -118,6 +120,20 @@ class Tokens:
         if not self._chain.capabilities.tokens:
             raise BadRequest(f"{self._chain.id} has no tokens")
         return TokenId(self._chain.validate_address(text))
+
+    def _check_decimals(self, contract: TokenId, request: TokenRequest) -> bool:
+        """Return whether the contract tells no decimals, as the operator knows."""
+        found = self._chain.token_decimals(contract)
+        if found is None and not request.decimals_untold:
+            raise TokenMismatch(
+                f"{contract} tells no decimals: give those that it means, and say `decimals_untold`"
+            )
+        listed = self._book.token_list
+        known = listed.find(contract) if listed else None
+        decimals = known.decimals if found is None and known else found
+        if decimals not in (None, request.decimals):
+            raise TokenMismatch(f"{contract} has {decimals} decimals, not {request.decimals}")
+        return found is None
 
     def _check_free(self, contract: TokenId, asset: str) -> None:
         found = self._book.token_list

@@ -151,7 +151,7 @@ class FastChain:
         self.pool: dict[TxId, Tx] = {}
         self.price = 2
         self.made = 0
-        self.tokens = {TOKEN: 6}
+        self.tokens: dict[str, int | None] = {TOKEN: 6}
         self.fails_for: set[str] = set()
         """Payees that the token refuses to pay, but only once it is in a block."""
 
@@ -264,7 +264,7 @@ class FastChain:
             raise NodeLagging("no such block")
         return {address: block.state.balance(address, token or "") for address in addresses}
 
-    def token_decimals(self, token: TokenId) -> int:
+    def token_decimals(self, token: TokenId) -> int | None:
         if token not in self.tokens:
             raise UnknownContract(token)
         return self.tokens[token]

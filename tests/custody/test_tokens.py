@@ -302,6 +302,32 @@ def test_a_token_that_is_not_what_was_said_is_refused(
     assert world.custody.book.tokens == []
 
 
+def test_a_token_that_tells_no_decimals_has_those_that_an_operator_says(world: World) -> None:
+    world.chain.tokens[TOKEN] = None
+    with pytest.raises(TokenMismatch, match="tells no decimals: give those that it means"):
+        register(world)
+    told = changed(TOK, decimals_untold=True)
+    register(world, told)
+    [token] = world.custody.book.tokens
+    assert (token.decimals, token.decimals_untold) == (6, True)
+    world.deposit("ann", 500, TOKEN)
+    step(world, 4)
+    assert world.free("ann", "TOK") == 500 * UNITS
+    with pytest.raises(TokenMismatch, match="has 6 decimals, not 8"):
+        register(world, changed(told, decimals=8))
+    register(world, changed(told, minimum="2"))
+    assert world.custody.book.tokens[0].terms.minimum == 2 * 10**6
+
+
+def test_a_token_that_tells_its_decimals_has_no_others_whatever_an_operator_says(
+    world: World,
+) -> None:
+    with pytest.raises(TokenMismatch, match="has 6 decimals, not 8"):
+        register(world, changed(TOK, decimals=8, decimals_untold=True))
+    register(world, changed(TOK, decimals_untold=True))
+    assert not world.custody.book.tokens[0].decimals_untold
+
+
 def test_a_contract_is_one_asset_and_an_asset_one_contract(world: World) -> None:
     world.chain.tokens[FAKE] = 6
     world.exchange.ledger.assets["OTH"] = world.exchange.ledger.assets["TOK"]

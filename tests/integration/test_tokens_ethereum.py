@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from api.demo_chain import DemoChain, start_chain
@@ -154,6 +155,21 @@ def test_what_is_no_such_token_is_refused(run: EthereumRun) -> None:
         tokens.register(wrong, "op")
     assert run.custody.book.tokens == []
     pay(url, run.custody.addresses.of("ann"), ETHER)
+    run.check()
+
+
+def test_a_token_without_decimals_comes_once_an_operator_gives_them(run: EthereumRun) -> None:
+    others = World(Rpc.http(run.chain.url))
+    silent, ann = others.token("silent_token"), run.custody.addresses.of("ann")
+    asked = TokenRequest(contract=silent, asset="TOK", decimals=6, review=False)
+    with pytest.raises(TokenMismatch, match="tells no decimals"):
+        run.custody.tokens.register(asked, "op")
+    told = msgspec.structs.replace(asked, decimals_untold=True)
+    assert Desk(run.custody).tokens.add(told, "op").decimals_untold
+    run.settle(1)
+    others.pay(ann, 100 * WHOLE, silent)
+    run.settle(4)
+    assert free(run, "ann") == 100 * WHOLE * UNITS
     run.check()
 
 

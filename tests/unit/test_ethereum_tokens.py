@@ -3,9 +3,10 @@
 import pytest
 
 from tests.ethereum_world import DevWorld, someone
+from wallet.chain import Artefact
 from wallet.errors import TokenMismatch, UnknownContract
 from wallet.ethereum.tokens import read_number
-from wallet.types import TokenId
+from wallet.types import IntentId, Mined, TokenId
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +26,46 @@ def test_where_there_is_no_code_there_is_no_token(world: DevWorld) -> None:
             world.chain.token_decimals(TokenId(address))
 
 
-@pytest.mark.parametrize("name", ["collectible", "payer", "silent_token"])
-def test_a_contract_that_tells_no_decimals_is_no_token(world: DevWorld, name: str) -> None:
-    arguments = (10**12,) if name == "silent_token" else ()
-    _, contract = world.deploy(name, *arguments)
-    with pytest.raises(TokenMismatch, match="tells no decimals"):
+@pytest.mark.parametrize("name", ["collectible", "payer"])
+def test_a_contract_that_tells_no_balances_is_no_token(world: DevWorld, name: str) -> None:
+    _, contract = world.deploy(name)
+    with pytest.raises(TokenMismatch, match="tells no balances"):
         world.chain.token_decimals(TokenId(contract))
+
+
+def test_a_token_may_tell_no_decimals(world: DevWorld) -> None:
+    """EIP-20: "Interfaces and other contracts MUST NOT expect these values to be present"."""
+    _, contract = world.deploy("silent_token", 10**12)
+    assert world.chain.token_decimals(TokenId(contract)) is None
+
+
+ONE_BUT_NO_DECIMALS = "60003560e01c63313ce56714601957600160005260206000f35b60006000fd"
+"""A contract that refuses `decimals()` and answers everything else with 1."""
+TWO_FIVE_SIX = "61010060005260206000f3"
+"""A contract that answers everything with 256."""
+
+
+def running(world: DevWorld, code: str) -> TokenId:
+    """Deploy a contract that consists of this code."""
+    size = f"{len(code) // 2:02x}"
+    copies = bytes.fromhex(f"60{size}600c60003960{size}6000f3{code}")
+    made = Artefact(name="made", abi=[], bytecode=copies)
+    attempt = world.attempt(world.rich, world.contracts.deploy(IntentId(code), made, ()))
+    world.rpc.call("eth_sendRawTransaction", "0x" + attempt.raw.hex())
+    world.mine()
+    mined = world.chain.outcome([attempt])
+    assert isinstance(mined, Mined)
+    return TokenId(mined.contract or "")
+
+
+def test_a_collectible_that_tells_balances_is_no_token_either(world: DevWorld) -> None:
+    with pytest.raises(TokenMismatch, match="or of one each"):
+        world.chain.token_decimals(running(world, ONE_BUT_NO_DECIMALS))
+
+
+def test_decimals_that_are_too_many_for_a_byte_are_none(world: DevWorld) -> None:
+    with pytest.raises(TokenMismatch, match="its decimals are no such number"):
+        world.chain.token_decimals(running(world, TWO_FIVE_SIX))
 
 
 def test_only_one_word_is_a_number() -> None:

@@ -20,7 +20,14 @@ from wallet.ethereum import build, fees, outcome, transaction
 from wallet.ethereum.heads import POLL_S, PolledHeads, SubscribedHeads
 from wallet.ethereum.rpc import Rpc, RpcError, hint, result_of
 from wallet.ethereum.scan import Found, Holding, find, measure, measure_coins, ref_of
-from wallet.ethereum.tokens import DECIMALS_SELECTOR, balance_call, read_balance, read_number
+from wallet.ethereum.tokens import (
+    COLLECTIBLE_CALL,
+    DECIMALS_SELECTOR,
+    NOTHING,
+    balance_call,
+    read_balance,
+    read_number,
+)
 from wallet.keys import errors as key_errors
 from wallet.keys.ethereum import checksummed, parse_address
 from wallet.types import (
@@ -184,16 +191,25 @@ class EthereumChain:
         answers = self.rpc.batch([("eth_getBalance", [address, where]) for address in addresses])
         return {address: int(a, 16) for address, a in zip(addresses, answers, strict=True)}
 
-    def token_decimals(self, token: TokenId) -> int:
-        """See `Chain.token_decimals`. A contract that tells no balance is no token either."""
+    def token_decimals(self, token: TokenId) -> int | None:
+        """See `Chain.token_decimals`. To tell them is optional, says EIP-20; balances are not.
+
+        A collectible (ERC-721) tells balances and no decimals, too, and is no such token.
+        """
         if self.rpc.call("eth_getCode", token, "latest") in ("0x", None):
             raise UnknownContract(f"there is no contract at {token}")
-        decimals, balance = (
-            self._ask_number(token, data) for data in (DECIMALS_SELECTOR, balance_call(token))
+        decimals, balance, collectible = (
+            self._ask_contract(token, data)
+            for data in (DECIMALS_SELECTOR, balance_call(token), COLLECTIBLE_CALL)
         )
-        if decimals is None or balance is None or decimals >= 1 << 8:
-            raise TokenMismatch(f"{token} is no ERC-20 token: it tells no decimals or balances")
-        return decimals
+        if read_number(balance) is None or read_number(collectible) == 1:
+            raise TokenMismatch(f"{token} is no ERC-20 token: it tells no balances, or of one each")
+        if decimals == NOTHING:
+            return None
+        found = read_number(decimals)
+        if found is None or found >= 1 << 8:
+            raise TokenMismatch(f"{token} is no ERC-20 token: its decimals are no such number")
+        return found
 
     def estimate_fee(self, policy: FeePolicy) -> FeeQuote:
         """See `Chain.estimate_fee`."""
@@ -305,15 +321,13 @@ class EthereumChain:
             dict(zip(holdings, after, strict=True)),
         )
 
-    def _ask_number(self, contract: TokenId, data: bytes) -> int | None:
-        """Return the number that a contract answers; None when it refuses or answers otherwise."""
+    def _ask_contract(self, contract: TokenId, data: bytes) -> str:
+        """Return what a contract answers; nothing when it refuses."""
         try:
-            answer = self.rpc.call(
-                "eth_call", {"to": contract, "data": "0x" + data.hex()}, "latest"
-            )
+            call = {"to": contract, "data": "0x" + data.hex()}
+            return str(self.rpc.call("eth_call", call, "latest"))
         except RpcError:
-            return None
-        return read_number(answer)
+            return NOTHING
 
     def _holdings(self, wanted: Iterable[tuple[Holding, BlockHash]]) -> list[int]:
         """Return balances of tokens as of blocks."""

@@ -9,6 +9,10 @@ TRANSFER_SELECTOR = bytes.fromhex("a9059cbb")
 DECIMALS_SELECTOR = bytes.fromhex("313ce567")
 BALANCE_SELECTOR = bytes.fromhex("70a08231")
 WORD = 32
+COLLECTIBLE_CALL = bytes.fromhex("01ffc9a7" + "80ac58cd" + "00" * 28)
+"""`supportsInterface` of ERC-165, asked for ERC-721."""
+NOTHING = "0x"
+"""What a contract answers that has no such method."""
 # ERC-721 has the same topic, and four topics in all: its third is the number of a collectible.
 TRANSFER_TOPICS = 3
 

@@ -35,7 +35,8 @@ class Terms:
 class RegisteredToken:
     """One token. watched_after: the block after which each one was scanned for it; None: not yet.
 
-    disabled: why its deposits and withdrawals stand still; empty when they do not.
+    disabled: why its deposits and withdrawals stand still; empty when they do not. decimals_untold:
+    the contract tells none, so they are an operator's word.
     """
 
     contract: TokenId
@@ -45,6 +46,7 @@ class RegisteredToken:
     terms: Terms
     watched_after: int | None = None
     disabled: str = ""
+    decimals_untold: bool = False
 
     @property
     def coin(self) -> Coin:
@@ -72,7 +74,7 @@ class TokenList(Aggregate):
         chain: str
 
     class Registered(Aggregate.Event):
-        """A token is taken from now on. Its decimals were read from the chain.
+        """A token is taken from now on. Its decimals were read from the chain, unless untold.
 
         Amounts are base units; sweep_from: 0 where nothing is collected.
         """
@@ -90,6 +92,7 @@ class TokenList(Aggregate):
         review: bool
         measured: bool
         registered_by: str
+        decimals_untold: bool = False
 
         def apply(self, aggregate: Any) -> None:
             aggregate.tokens[self.contract.lower()] = RegisteredToken(
@@ -98,6 +101,7 @@ class TokenList(Aggregate):
                 decimals=self.decimals,
                 ledger_decimals=self.ledger_decimals,
                 terms=_terms(self),
+                decimals_untold=self.decimals_untold,
             )
 
     class TermsChanged(Aggregate.Event):
@@ -174,6 +178,7 @@ class TokenList(Aggregate):
             decimals=token.decimals,
             ledger_decimals=token.ledger_decimals,
             registered_by=registered_by,
+            decimals_untold=token.decimals_untold,
             **_stored(token.terms),
         )
 
