@@ -57,6 +57,10 @@ def status(data: DataOption = "", as_json: JsonOption = False) -> None:
             say(f"PAUSED by {found.paused_by or 'custody itself'}: {found.paused}")
         for each in found.differences:
             say(f"DIFFERENT: {each}")
+        if found.unlisted:
+            say(f"DIFFERENT: {found.unlisted} more: see `foldex wallet reconcile`")
+        if found.mark:
+            say(f"who resumes with exactly these differences says so: --accept {found.mark}")
 
 
 @app.command(epilog=examples("foldex wallet reconcile", "foldex wallet reconcile --data data"))
@@ -95,12 +99,23 @@ def pause(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = 
         say("paused")
 
 
-@app.command(epilog=examples("foldex wallet resume --reason 'incident 12 is over'"))
-def resume(reason: Annotated[str, typer.Option(help="Why.")], data: DataOption = "") -> None:
-    """Go on crediting and signing, also with the differences that are recorded."""
+@app.command(
+    epilog=examples(
+        "foldex wallet resume --reason 'incident 12 is over'",
+        "foldex wallet resume --reason 'a gift of 1 wei' --accept 1f0c3a9e5d7b2468",
+    )
+)
+def resume(
+    reason: Annotated[str, typer.Option(help="Why.")],
+    accept: Annotated[
+        str, typer.Option(metavar="MARK", help="Of the differences, as `wallet status` shows it.")
+    ] = "",
+    data: DataOption = "",
+) -> None:
+    """Go on crediting and signing, also with the differences that --accept names."""
     with clear_errors(), ExitStack() as opened:
         desk = open_desk(settings_for(data), opened)
-        desk.resume("command line", reason)
+        desk.resume("command line", reason, accept)
         say("resumed")
         for each in desk.status().differences:
             say(f"still different: {each}")

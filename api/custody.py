@@ -35,6 +35,8 @@ _STATUS: Final = {
     "paused": "RECONCILIATION_FAILED: 1 differences, the first: ETH at 0x7099…: books 5, other 4",
     "paused_by": "",
     "differences": [{"what": "ETH at 0x7099…", "books": "5", "other": "4"}],
+    "unlisted": 0,
+    "mark": "1f0c3a9e5d7b2468",
     "addresses": 3,
     "deposits": {"credited": 12, "confirming": 1},
     "open_payments": 0,
@@ -82,6 +84,20 @@ class PauseRequest(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "incident 12"}]})
 
     reason: str = Field(min_length=1, max_length=256)
+
+
+class ResumeRequest(PauseRequest):
+    """Why, and which differences are accepted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "looked into", "accept": "1f0c3a9e5d7b2468"}]}
+    )
+
+    accept: str = Field(
+        default="",
+        max_length=64,
+        description="The `mark` of the recorded differences; needed when there are any.",
+    )
 
 
 class KeyRequest(Body):
@@ -178,11 +194,14 @@ async def pause(body: PauseRequest, who: Operator, foldex: FoldexDep) -> Respons
 
 @router.post("/operator/custody/resume", summary="Resume custody", tags=["Operator"])
 @documents(CustodyStatus, example=_STATUS, refuses=(CustodyUnavailable, CustodyRefused))
-async def resume(body: PauseRequest, who: Operator, foldex: FoldexDep) -> Response:
-    """Credit deposits and sign payments again, also with the `differences` that are recorded."""
+async def resume(body: ResumeRequest, who: Operator, foldex: FoldexDep) -> Response:
+    """Credit deposits and sign payments again, also with the `differences` that `accept` names.
+
+    Refused when others are recorded meanwhile: nobody accepts what was not seen.
+    """
 
     def go_on(desk: Desk) -> CustodyStatus:
-        desk.resume(who.key_id, body.reason)
+        desk.resume(who.key_id, body.reason, body.accept)
         return desk.status()
 
     return reply(await ask_custody(foldex, go_on), foldex.gateway.position)

@@ -181,7 +181,7 @@ class Commands:
         reason = _reason(command)
         if not reason:
             raise BadRequest("resume_chain has a reason")
-        self._desk.resume(f"command {key}", reason)
+        self._desk.resume(f"command {key}", reason, str(command.get("accept", "")))
         return self._state(key, command, "resumed")
 
     def _release(self, command: dict[str, Any], key: str) -> Message:

@@ -134,6 +134,8 @@ class Desk:
                 paused=record.paused,
                 paused_by=record.paused_by,
                 differences=[Difference(*each) for each in record.differences],
+                unlisted=record.unlisted,
+                mark=record.mark,
                 addresses=len(book.account_of),
                 deposits=dict(sorted(statuses.items())),
                 open_payments=len(book.open_payments),
@@ -181,9 +183,13 @@ class Desk:
         memory = JournalMemory(self._custody.book, writes=True)
         self._change(lambda: memory.accept(accepted_by, reason))
 
-    def resume(self, resumed_by: str, reason: str) -> None:
-        """Go on crediting and paying, also with the differences that are recorded."""
-        self._change(lambda: self._custody.resume(resumed_by, reason))
+    def resume(self, resumed_by: str, reason: str, accepted: str = "") -> None:
+        """Go on crediting and paying, also with the differences that are recorded.
+
+        accepted: their mark, as the status shows it; nobody accepts what came since unseen.
+        Raises: DifferencesNotAccepted.
+        """
+        self._change(lambda: self._custody.resume(resumed_by, reason, accepted))
 
     def plan(self, intent: Intent, interface: Interface | None = None) -> None:
         """Plan a payment from the hot wallet; asked for again it changes nothing.

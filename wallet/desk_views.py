@@ -59,8 +59,9 @@ class CustodyStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How custody is. height: of the last block followed. paused: why, empty when it is not.
 
     paused_by: an operator; empty when custody did it itself. differences: what reconciliation found
-    last. refills: what the hot wallet asks for from cold, base units by asset. signer_journal: how
-    many records the signer's journal had when it was seen last.
+    last; unlisted: how many more; mark: names exactly these, for who resumes and accepts them.
+    refills: what the hot wallet asks for from cold, base units by asset. signer_journal: how many
+    records the signer's journal had when it was seen last.
     """
 
     chain: str
@@ -68,6 +69,8 @@ class CustodyStatus(msgspec.Struct, frozen=True, kw_only=True):
     paused: str
     paused_by: str
     differences: list[Difference]
+    unlisted: int
+    mark: str
     addresses: int
     deposits: dict[str, int]
     open_payments: int

@@ -279,3 +279,9 @@ class BadInterface(WalletError):
     """What is said of a call's data does not encode to the same data again."""
 
     code = "BAD_INTERFACE"
+
+
+class DifferencesNotAccepted(WalletError):
+    """Who resumes accepts what differs, but there are other differences than were named."""
+
+    code = "DIFFERENCES_NOT_ACCEPTED"

@@ -1,7 +1,7 @@
 """Reconciles again and again; records what differs, and pauses the chain for it.
 
 Deposits are not credited then and withdrawals not sent, but the chain is followed on. Who resumes
-it accepts the differences that are recorded: only another one pauses it again.
+it accepts the differences that are recorded, and names them: only another one pauses it again.
 """
 
 import logging
@@ -15,7 +15,7 @@ from wallet.coins import Coins
 from wallet.errors import NodeLagging, ReconciliationFailed, WalletError
 from wallet.ports import ExchangeUnavailable, Keys
 from wallet.reconcile import Difference, LedgerFacts, Report, reconcile
-from wallet.records.chain_record import DIFFERENCES_MAX
+from wallet.records.chain_record import DIFFERENCES_MAX, mark_of
 from wallet.store import RecordChanged
 
 LOOKS = 4
@@ -108,14 +108,17 @@ class Reconciler:
 
     def _record(self, report: Report) -> bool:
         kept = report.differences[:DIFFERENCES_MAX]
+        unlisted = len(report.differences) - len(kept)
         known = {Difference(*each).identity for each in self._book.chain_record.differences}
-        found = {each.identity for each in kept}
-        if found == known:
+        found = {each.identity for each in report.differences}
+        mark = mark_of(found) if found else ""
+        if mark == self._book.chain_record.mark:
             return False
         record = self._book.copy(self._book.chain_record)
         if found:
             first = f"{len(report.differences)} differences, the first: {kept[0]}"
-            record.fail_reconciliation(report.block, [each.texts for each in kept])
+            texts = [each.texts for each in kept]
+            record.fail_reconciliation(report.block, texts, unlisted=unlisted, mark=mark)
             if found - known:
                 record.pause(f"{ReconciliationFailed.code}: {first}")
             _log.error("%s does not reconcile: %s", self._chain.id, first)

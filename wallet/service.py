@@ -165,8 +165,8 @@ class Custody:
         record.pause(reason, paused_by)
         self.book.save(record)
 
-    def resume(self, resumed_by: str, reason: str = "") -> None:
-        """Go on."""
+    def resume(self, resumed_by: str, reason: str = "", accepted: str = "") -> None:
+        """Go on. Raises: DifferencesNotAccepted: there are others than were accepted."""
         record = self.book.copy(self.book.chain_record)
-        record.resume(resumed_by, reason)
+        record.resume(resumed_by, reason, accepted)
         self.book.save(record)

@@ -10,11 +10,11 @@ from tests.custody.test_cancel import payment_of
 from tests.custody.test_deposits import ONE, step
 from tests.custody.world import TOKEN, WEI, World, status
 from wallet.desk import Desk
-from wallet.errors import NodeLagging, WrongChain
+from wallet.errors import DifferencesNotAccepted, NodeLagging, WrongChain
 from wallet.ports import ExchangeUnavailable
 from wallet.reconcile import Difference, LedgerFacts
 from wallet.reconciler import LOOKS, Reconciler
-from wallet.records.chain_record import DIFFERENCES_MAX, ChainRecord
+from wallet.records.chain_record import DIFFERENCES_MAX, ChainRecord, mark_of
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_what_differs_is_recorded_and_pauses_but_the_chain_is_followed_on(world:
     assert Desk(world.custody).status().height == height + 5
     assert (world.free("bob"), status(world, number)) == (0, "approved")
     assert world.paid("0xpayee2") == 0
-    Desk(world.custody).resume("op", "it was looked into")
+    Desk(world.custody).resume("op", "it was looked into", shown.mark)
     step(world, 4)
     assert (world.free("bob"), status(world, number)) == (ONE, "completed")
 
@@ -89,7 +89,7 @@ def test_what_was_accepted_by_resuming_pauses_no_more_but_something_else_does(wo
     for _ in range(3):
         assert not look(found)
     world.custody.book.catch_up()
-    world.custody.resume("op", "known")
+    world.custody.resume("op", "known", world.custody.book.chain_record.mark)
     world.withdraw("ann", ONE)
     step(world, 4)
     assert not look(found), "the same amount is missing, though both sides have moved"
@@ -98,6 +98,61 @@ def test_what_was_accepted_by_resuming_pauses_no_more_but_something_else_does(wo
     assert look(found)
     assert Desk(world.custody).status().paused
     assert facts_of(world, ChainRecord.ReconciliationFailed) == 2
+
+
+def test_nobody_accepts_a_difference_that_came_after_the_look(world: World) -> None:
+    desk, found = Desk(world.custody), reconciler(world)
+    steal(world)
+    look(found)
+    seen = desk.status().mark
+    steal(world, 7)
+    assert look(found)
+    for accepted in ("", seen, "0" * 16):
+        with pytest.raises(DifferencesNotAccepted, match="1 differences are recorded"):
+            desk.resume("op", "seen", accepted)
+    assert desk.status().paused
+    assert facts_of(world, ChainRecord.Resumed) == 0
+    now = desk.status()
+    assert now.mark != seen
+    desk.resume("op", "seen", now.mark)
+    assert not desk.status().paused
+    [resumed] = [
+        event
+        for _, event in world.custody.books.events_after(0)
+        if isinstance(event, ChainRecord.Resumed)
+    ]
+    assert resumed.accepted == now.mark
+
+
+def test_without_differences_there_is_nothing_to_accept(world: World) -> None:
+    desk, found = Desk(world.custody), reconciler(world)
+    steal(world)
+    look(found)
+    steal(world, -WEI)
+    look(found)
+    shown = desk.status()
+    assert (bool(shown.paused), shown.mark, shown.unlisted) == (True, "", 0)
+    desk.resume("op", "it is over")
+    assert not desk.status().paused
+
+
+def test_what_was_recorded_before_there_were_marks_has_one(world: World) -> None:
+    steal(world)
+    look(reconciler(world))
+    world.custody.book.catch_up()
+    record = world.custody.book.copy(world.custody.book.chain_record)
+    [failed] = [
+        event
+        for _, event in world.custody.books.events_after(0)
+        if isinstance(event, ChainRecord.ReconciliationFailed)
+    ]
+    for name in ("mark", "unlisted"):
+        del failed.__dict__[name]
+    failed.apply(record)
+    assert (record.unlisted, record.mark) == (0, mark_of(failed.differences))
+    with pytest.raises(DifferencesNotAccepted):
+        record.resume("op", "why", "")
+    record.resume("op", "why", record.mark)
 
 
 def test_when_nothing_differs_any_more_that_is_recorded_and_people_resume(world: World) -> None:
@@ -213,8 +268,11 @@ def test_of_very_many_differences_the_first_are_kept(world: World) -> None:
     assert found.record(report)
     assert not found.record(report)
     shown = Desk(world.custody).status()
-    assert len(shown.differences) == DIFFERENCES_MAX
+    assert (len(shown.differences), shown.unlisted) == (DIFFERENCES_MAX, 50)
     assert f"{DIFFERENCES_MAX + 50} differences" in shown.paused
+    report.differences[-1] = Difference("deposit other", "1", "0")
+    assert found.record(report), "one that is not listed is another one"
+    assert Desk(world.custody).status().mark != shown.mark
 
 
 def test_it_looks_again_and_again_until_it_is_stopped(world: World) -> None:
@@ -255,3 +313,15 @@ def test_pausing_and_resuming_over_the_bus_tells_who_and_why(world: World) -> No
         if isinstance(event, ChainRecord.Resumed)
     ]
     assert (resumed.resumed_by, resumed.reason) == ("command r2", "over")
+
+
+def test_over_the_bus_differences_are_accepted_by_their_mark(world: World) -> None:
+    steal(world)
+    look(reconciler(world))
+    bus = Bus(world)
+    resume = {"type": "resume_chain", "reason": "known"}
+    refused = bus.ask({**resume, "idempotency_key": "r1"})
+    assert refused.body["error_code"] == "DIFFERENCES_NOT_ACCEPTED"
+    mark = Desk(world.custody).status().mark
+    assert bus.ask({**resume, "accept": mark, "idempotency_key": "r2"}).body["status"] == "resumed"
+    assert not Desk(world.custody).status().paused

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api_client import Client, Served, created, ok, problem_code, serving
 from tests.custody.test_deposits import step
+from tests.custody.test_reconciler import look, reconciler, steal
 from tests.custody.world import TOKEN, WEI, World
 from wallet.approvals import IntentText
 from wallet.desk import Desk
@@ -179,6 +180,22 @@ def test_a_signed_payment_is_not_cancelled_but_bumped_once(
     world.step()
     assert len(ok(operator.send(*bump, payment))["txids"]) == 2
     assert problem_code(ann.send(*bump, payment)) == "wrong_scope"
+
+
+def test_who_resumes_names_the_differences_that_are_accepted(
+    world: World, operator: Client
+) -> None:
+    step(world, 2)
+    steal(world)
+    assert look(reconciler(world))
+    resume = ("POST", "/v1/operator/custody/resume")
+    refused = operator.send(*resume, {"reason": "known"})
+    assert problem_code(refused) == "custody_refused"
+    assert refused.json()["detail"].startswith("DIFFERENCES_NOT_ACCEPTED: 1 differences")
+    shown = ok(operator.send("GET", "/v1/operator/custody"))
+    assert [each["what"] for each in shown["differences"]] == ["ETH at 0xhot"]
+    resumed = ok(operator.send(*resume, {"reason": "known", "accept": shown["mark"]}))
+    assert (resumed["paused"], resumed["mark"]) == ("", shown["mark"])
 
 
 def test_operators_see_pause_resume_and_release(world: World, operator: Client) -> None:

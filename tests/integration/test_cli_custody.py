@@ -56,7 +56,10 @@ def test_a_difference_is_named_pauses_and_stays_in_sight_after_resuming(hands: H
     assert "PAUSED by custody itself: RECONCILIATION_FAILED: 1 differences" in state
     assert "DIFFERENT: deposit" in state
     assert "Missing option" in hands("resume", code=USAGE)
-    resumed = hands("resume", "--reason", "the ledger is being restored")
+    why = ("resume", "--reason", "the ledger is being restored")
+    assert "DIFFERENCES_NOT_ACCEPTED: 1 differences are recorded" in hands(*why, code=STORE)
+    mark = state.partition("--accept ")[2].strip()
+    resumed = hands(*why, "--accept", mark)
     assert resumed.startswith("resumed")
     assert "still different: deposit" in resumed
     hands("reconcile", code=DIFFERENT)

@@ -1,13 +1,24 @@
 """What we know of a chain: the block we followed it to, and whether it is paused."""
 
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Any, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
+from wallet.errors import DifferencesNotAccepted
 from wallet.types import BlockHash, BlockRef, ChainId
 
 DIFFERENCES_MAX: Final = 100
+MARK_CHARS: Final = 16
+
+
+def mark_of(differences: Iterable[Sequence[str]]) -> str:
+    """Return a short name of exactly these differences, whatever their order."""
+    texts = sorted(json.dumps(list(each)) for each in differences)
+    return sha256("\n".join(texts).encode()).hexdigest()[:MARK_CHARS]
 
 
 def chain_record_id(chain: ChainId) -> UUID:
@@ -18,9 +29,10 @@ def chain_record_id(chain: ChainId) -> UUID:
 class ChainRecord(Aggregate):
     """genesis: of the chain we keep books of. tip: the last block followed. paused: why, or empty.
 
-    paused_by: an operator, or custody itself. differences: what reconciliation found last.
-    followed: the position of the exchange's log up to which withdrawals were taken over. refills:
-    what was asked for from cold and has not come yet, by asset, in base units.
+    paused_by: an operator, or custody itself. differences: what reconciliation found last, with
+    unlisted many more. mark: names exactly these; empty when there are none. followed: the position
+    of the exchange's log up to which withdrawals were taken over. refills: what was asked for from
+    cold and has not come yet, by asset, in base units.
     """
 
     TOPIC = "chain"
@@ -74,23 +86,33 @@ class ChainRecord(Aggregate):
             aggregate.paused, aggregate.paused_by = self.reason, self.paused_by
 
     class Resumed(Aggregate.Event):
+        """accepted: the mark of the differences that it goes on with."""
+
         TOPIC = "chain_resumed.v1"
         resumed_by: str
         reason: str = ""
+        accepted: str = ""
 
         def apply(self, aggregate: Any) -> None:
             aggregate.paused = aggregate.paused_by = ""
 
     class ReconciliationFailed(Aggregate.Event):
-        """Books, chain and ledger differed as of a block. differences: `[what, books, other]`."""
+        """Books, chain and ledger differed as of a block. differences: `[what, books, other]`.
+
+        unlisted: how many more there were. mark: names all of them; in the oldest events, empty.
+        """
 
         TOPIC = "reconciliation_failed.v1"
         height: int
         hash: str
         differences: list[Any]
+        unlisted: int = 0
+        mark: str = ""
 
         def apply(self, aggregate: Any) -> None:
             aggregate.differences = [list(each) for each in self.differences]
+            aggregate.unlisted = self.unlisted
+            aggregate.mark = self.mark or mark_of(self.differences)
 
     class ReconciliationPassed(Aggregate.Event):
         """Nothing differs any more."""
@@ -101,6 +123,7 @@ class ChainRecord(Aggregate):
 
         def apply(self, aggregate: Any) -> None:
             aggregate.differences = []
+            aggregate.unlisted, aggregate.mark = 0, ""
 
     class Followed(Aggregate.Event):
         TOPIC = "exchange_followed.v1"
@@ -130,6 +153,8 @@ class ChainRecord(Aggregate):
         self.tip = _ref(height, hash, parent)
         self.paused = self.paused_by = ""
         self.differences: list[list[str]] = []
+        self.unlisted = 0
+        self.mark = ""
         self.followed = 0
         self.refills: dict[str, int] = {}
 
@@ -165,18 +190,32 @@ class ChainRecord(Aggregate):
         if not self.paused:
             self.trigger_event(self.Paused, reason=reason, paused_by=paused_by)
 
-    def resume(self, resumed_by: str, reason: str = "") -> None:
-        """Go on crediting and paying."""
-        if self.paused:
-            self.trigger_event(self.Resumed, resumed_by=resumed_by, reason=reason)
+    def resume(self, resumed_by: str, reason: str = "", accepted: str = "") -> None:
+        """Go on crediting and paying, with the differences that `accepted` names.
 
-    def fail_reconciliation(self, block: BlockRef, differences: list[list[str]]) -> None:
-        """Record what differs: at most DIFFERENCES_MAX of it."""
+        Raises: DifferencesNotAccepted: those that are recorded now are others.
+        """
+        if not self.paused:
+            return
+        if self.mark not in ("", accepted):
+            count = len(self.differences) + self.unlisted
+            raise DifferencesNotAccepted(
+                f"{count} differences are recorded, which were not accepted: look at them, then"
+                " resume with their mark"
+            )
+        self.trigger_event(self.Resumed, resumed_by=resumed_by, reason=reason, accepted=self.mark)
+
+    def fail_reconciliation(
+        self, block: BlockRef, differences: list[list[str]], *, unlisted: int, mark: str
+    ) -> None:
+        """Record what differs: at most DIFFERENCES_MAX of it, and a mark of all."""
         self.trigger_event(
             self.ReconciliationFailed,
             height=block.height,
             hash=block.hash,
             differences=differences,
+            unlisted=unlisted,
+            mark=mark,
         )
 
     def pass_reconciliation(self, block: BlockRef) -> None:
