@@ -185,7 +185,7 @@ class Follower(threading.Thread):
     """Follows a chain by hints, as the scanner does, and writes down each block."""
 
     def __init__(self, chain: Chain, heads: Heads, *, first: int = 1, count: int) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self.seen: list[BlockRef] = []
         self._chain, self._heads, self._first, self._count = chain, heads, first, count
 

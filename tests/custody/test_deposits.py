@@ -23,8 +23,7 @@ def step(world: World, blocks: int = 1) -> None:
     """Mine blocks and let custody do what it can after each."""
     for _ in range(blocks):
         world.chain.mine()
-        while world.step():
-            pass
+        world.rest()
 
 
 def the_deposit(world: World) -> Deposit:
@@ -159,8 +158,7 @@ def test_a_node_that_lags_proves_no_reorganisation(world: World) -> None:
     world.deposit("ann", WEI)
     step(world, 3)
     ahead = world.chain.blocks.pop()
-    while world.step():
-        pass
+    world.rest()
     assert world.custody.book.chain_record.tip == ahead.ref
     world.chain.blocks.append(ahead)
     step(world)

@@ -48,8 +48,7 @@ def register(world: World, request: TokenRequest = TOK) -> None:
 def rescan(world: World, name: str = "r", first: int = 0, last: int | None = None) -> Rescan:
     """Ask for a rescan and let custody do it."""
     asked = world.custody.rescans.request(name, first, last, "op")
-    while world.step():
-        pass
+    world.rest()
     return world.custody.book.get(Rescan, asked.id)
 
 
@@ -169,18 +168,15 @@ def test_a_rescan_goes_on_after_a_crash_where_it_was(world: World) -> None:
     world.deposit("ann", 500, TOKEN)
     for _ in range(450):
         world.chain.mine()
-    while world.step():
-        pass
+    world.rest()
     register(world)
-    while world.step():
-        pass
+    world.rest()
     name = world.custody.rescans.request("r", 0, None, "op").id
     assert world.custody.rescans.step()
     before = world.custody.book.get(Rescan, name).next
     world.start()
     assert world.custody.book.get(Rescan, name).next == before == 100
-    while world.step():
-        pass
+    world.rest()
     assert world.custody.book.get(Rescan, name).status == "done"
     step(world)
     assert world.free("ann", "TOK") == 500 * UNITS

@@ -69,6 +69,8 @@ from wallet.types import (
 RICH = "0xrich"
 ACCOUNTS = ("ann", "bob", "cid")
 WEI = 10**18
+STEPS_MAX = 1_000
+"""A crash, a lost answer and a conflict each take one more; nothing takes as many."""
 APPROVAL_AGE_S_MAX = 3_600
 UNIT = 10**10
 """Base units in one ledger unit of ETH."""
@@ -414,8 +416,14 @@ class World:
         self.chaos.on = False
         for _ in range(blocks):
             self.chain.mine()
-            while self.step():
-                pass
+            self.rest()
+
+    def rest(self) -> None:
+        """Let the process do all that it can do now."""
+        for _ in range(STEPS_MAX):
+            if not self.step():
+                return
+        raise AssertionError(f"there is something to do after {STEPS_MAX} steps")
 
     def deposit(self, account: str, amount: int, token: str = "") -> Tx:
         """Send somebody's money to an account's address."""

@@ -43,6 +43,7 @@ class Desk:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
+            timeout=60,
             start_new_session=True,  # Without a terminal to ask at.
         )
         self.seen += result.stdout + result.stderr

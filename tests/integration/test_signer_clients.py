@@ -57,6 +57,7 @@ def ask(signer: SignerProcess, uid: int, gid: int) -> str:
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     return done.stdout.strip()
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
+from tests.beside import beside
 from tests.signer_process import PASSPHRASE, ROOT, SignerProcess
 from tests.signer_world import (
     CHAIN,
@@ -193,6 +195,7 @@ def test_a_proof_is_one_that_other_software_accepts(running: SignerProcess) -> N
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         check=True,
+        timeout=60,
     )
     proof = json.loads(shown.stdout)
     signed = encode_defunct(text=proof["msg"])
@@ -227,11 +230,8 @@ def test_many_ask_at_the_same_time_and_each_gets_its_own_answer(running: SignerP
             answers[number] = client.sign(intent, transaction).txid
             assert client.sign(intent, transaction).txid == answers[number]
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with beside(*(partial(ask, number) for number in range(10))):
+        pass
     assert len(set(answers.values())) == 10
 
 
@@ -246,7 +246,8 @@ def test_nothing_secret_is_to_be_seen_from_outside(
         )
     assert running.process is not None
     pid = running.process.pid
-    seen = [subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, check=True).stdout]
+    ps = ["ps", "axww", "-o", "args"]
+    seen = [subprocess.run(ps, capture_output=True, check=True, timeout=60).stdout]
     if sys.platform == "linux":
         seen.append(Path(f"/proc/{pid}/cmdline").read_bytes())
         if os.geteuid() == 0:  # Others may not even look: it is not dumpable.
@@ -302,12 +303,10 @@ def test_only_our_own_user_is_answered(tmp_path: Path) -> None:
             listen(path)
         stranger = frozenset({os.geteuid() + 1})
         server = Server(signer=world.signer, listening=listening, uids=stranger, hardening=())
-        thread = threading.Thread(target=server.serve)
-        thread.start()
-        with closing(SignerClient(path)) as client, pytest.raises(SignerUnavailable):
-            client.status()
-        server.stop()
-        thread.join()
+        with beside(server.serve):
+            with closing(SignerClient(path)) as client, pytest.raises(SignerUnavailable):
+                client.status()
+            server.stop()
     world.journal.close()
 
 

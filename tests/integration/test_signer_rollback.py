@@ -3,14 +3,15 @@
 import shutil
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.beside import beside
 from tests.custody.test_cancel import check
 from tests.custody.test_deposits import ONE, step
 from tests.custody.world import WEI, Chaos, ChaosBooks, Crash, World, new_store
@@ -155,15 +156,13 @@ def test_an_answer_that_goes_back_is_not_used(tmp_path: Path, mark: JournalMark 
         listening.bind(str(tmp_path / "liar"))
         listening.listen()
         asked: list[object] = []
-        thread = threading.Thread(target=_lie, args=(listening, mark, asked))
-        thread.start()
         memory = JournalMemory(_book(open_memory()), writes=True)
         memory.saw(JournalMark(7, bytes(32)))
         client = SignerClient(tmp_path / "liar")
         client.memory = memory
-        with closing(client), pytest.raises(SignerRolledBack):
+        lying = beside(partial(_lie, listening, mark, asked))
+        with lying, closing(client), pytest.raises(SignerRolledBack):
             client.sign(withdrawal(), NOTHING, ())
-        thread.join()
     [ask] = asked
     assert isinstance(ask, messages.AskSignature)
     assert ask.known == memory.known() == JournalMark(7, bytes(32))

@@ -1,7 +1,6 @@
 """Hints of new blocks: late, lost or silent, no block is ever missed."""
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,6 +8,7 @@ from itertools import pairwise
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
+from tests.beside import beside
 from tests.ethereum_world import DevWorld, Follower
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.devnode.server import DevNodeServer
@@ -62,16 +62,13 @@ def test_a_subscription_that_falls_silent_is_made_anew() -> None:
         for _ in connection:
             pass
 
-    with serve(accept_and_say_nothing, "127.0.0.1", 0) as silent:
-        thread = threading.Thread(target=silent.serve_forever)
-        thread.start()
+    with serve(accept_and_say_nothing, "127.0.0.1", 0) as silent, beside(silent.serve_forever):
         url = f"ws://127.0.0.1:{silent.socket.getsockname()[1]}"
         with SubscribedHeads(url, poll_s=60, silence_s_max=0.1, pause_s=0.05):
             deadline = time.monotonic() + 10
             while len(connections) < 3 and time.monotonic() < deadline:
                 time.sleep(0.01)
         silent.shutdown()
-        thread.join()
     assert len(connections) >= 3
 
 
