@@ -16,7 +16,6 @@ PortOption = Annotated[
 ]
 
 DEMO_DATA = "data/demo"
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def serve(data: DataOption = "", host: HostOption = None, port: PortOption = None) -> None:
@@ -27,13 +26,14 @@ def serve(data: DataOption = "", host: HostOption = None, port: PortOption = Non
     with clear_errors():
         from api.bootstrap import Foldex
         from api.server import serve as run
+        from api.settings import is_loopback
 
         settings = settings_for(data, host=host, port=port)
 
         def ready(foldex: Foldex) -> None:
             shown = f"[{settings.host}]" if ":" in settings.host else settings.host
             say(f"Foldex at http://{shown}:{settings.port} with {foldex.deployment.place}")
-            if settings.host not in _LOOPBACK:
+            if not is_loopback(settings.host):
                 say("Warning: this is plain HTTP; put a TLS proxy in front of it.")
 
         raise typer.Exit(run(settings, on_ready=ready))

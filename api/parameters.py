@@ -1,4 +1,8 @@
-"""What requests have in common: who asks, under which idempotency key, and which page."""
+"""What requests have in common: who asks, under which idempotency key, and which page.
+
+Every dependency is `async`, though none waits: the framework would send any other to a thread and
+wait for it there, which takes longer than all the rest of a request.
+"""
 
 import re
 from collections.abc import Callable
@@ -47,10 +51,9 @@ DecimalText = Annotated[
 """An amount, price or quantity: a string, because a JSON number may pass through a float."""
 
 
-def foldex_of(request: Request) -> Frontend:
+async def foldex_of(request: Request) -> Frontend:
     """Return the exchange that this application serves."""
-    foldex: Frontend = request.app.state.foldex
-    return foldex
+    return _foldex(request)
 
 
 FoldexDep = Annotated[Frontend, Depends(foldex_of)]
@@ -68,7 +71,7 @@ class Needs:
 
     async def __call__(self, request: Request) -> Caller:
         """Return who signed the request. Raises: what `Verifier.verify` raises; RateLimited."""
-        foldex = foldex_of(request)
+        foldex = _foldex(request)
         scope = request.scope
         signed = SignedRequest(
             method=request.method,
@@ -113,7 +116,7 @@ def key_scope(caller: Caller) -> str:
     return caller.account or OPERATOR_SCOPE
 
 
-def optional_key(
+async def optional_key(
     key: Annotated[
         str | None,
         Header(
@@ -132,7 +135,7 @@ def optional_key(
     return key
 
 
-def required_key(key: Annotated[str, Depends(optional_key)]) -> str:
+async def required_key(key: Annotated[str, Depends(optional_key)]) -> str:
     """Return the idempotency key. Raises: IdempotencyKeyMissing, BadIdempotencyKey."""
     if not key:
         raise IdempotencyKeyMissing
@@ -167,7 +170,7 @@ class PageAsked:
     limit: int
 
 
-def page_asked(after: After = None, limit: Limit = 100) -> PageAsked:
+async def page_asked(after: After = None, limit: Limit = 100) -> PageAsked:
     """Return which page is asked for."""
     return PageAsked(after, limit)
 
@@ -199,6 +202,11 @@ def _query_names(route: APIRoute) -> frozenset[str]:
         )
         _QUERY_NAMES[route.endpoint] = known
     return known
+
+
+def _foldex(request: Request) -> Frontend:
+    foldex: Frontend = request.app.state.foldex
+    return foldex
 
 
 def dependants(dependant: Dependant) -> list[Dependant]:

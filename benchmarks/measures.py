@@ -10,6 +10,7 @@ from functools import partial
 
 import msgspec
 
+from benchmarks.ordering import batches, single_orders
 from benchmarks.places import OpenStore, postgres_store, sqlite_store
 from benchmarks.publishing import publisher
 from benchmarks.viewing import views_postgres, views_postgres_apart, views_sqlite
@@ -210,6 +211,9 @@ MEASURES: dict[str, tuple[str, Measure]] = {
     "durable-postgres": ("commands", partial(durable, open_store=postgres_store)),
     "offered-sqlite": ("commands", partial(offered, open_store=sqlite_store)),
     "offered-postgres": ("commands", partial(offered, open_store=postgres_store)),
+    "http-single": ("orders", single_orders),
+    "http-batch-100": ("orders", partial(batches, orders_each=100)),
+    "http-batch-1000": ("orders", partial(batches, orders_each=1_000)),
     "replay-sqlite": ("events", partial(replay, open_store=sqlite_store)),
     "replay-postgres": ("events", partial(replay, open_store=postgres_store)),
     "publisher": ("events", publisher),

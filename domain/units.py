@@ -4,6 +4,7 @@ Nothing here rounds: a decimal string either names a whole number of units or is
 """
 
 import re
+from functools import lru_cache
 from typing import Final, Literal, NewType
 
 from domain.errors import (
@@ -44,7 +45,8 @@ def parse_units(text: str, decimals: int, *, field: str) -> int:
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise BadDecimal(f"{field}: {text[:40]!r} is not a plain decimal number")
-    whole, fraction = match.group(1), (match.group(2) or "").rstrip("0")
+    whole, fraction = match.groups(default="")
+    fraction = fraction.rstrip("0")
     if len(fraction) > decimals:
         raise TooManyDecimals(f"{field}: at most {decimals} decimals")
     units = int(whole + fraction.ljust(decimals, "0"))
@@ -67,11 +69,10 @@ def parse_steps(text: str, step: str, *, field: str) -> int:
     Ticks of a price, or lots of a quantity.
     Raises: as `parse_amount`; OffStep: not a whole number of steps.
     """
-    match = _DECIMAL.fullmatch(text)
-    decimals = max(decimals_of(step), len((match.group(2) or "").rstrip("0")) if match else 0)
-    steps, rest = divmod(
-        parse_amount(text, decimals, field=field), parse_units(step, decimals, field="step")
-    )
+    decimals, step_units = _step_units(step)
+    finer = max(0, decimals_of(text) - decimals)
+    amount = parse_amount(text, decimals + finer, field=field)
+    steps, rest = divmod(amount, int(step_units * 10**finer) if finer else step_units)
     if rest:
         raise OffStep(f"{field}: must be a multiple of {step}")
     return steps
@@ -93,5 +94,12 @@ def format_units(units: int, decimals: int) -> str:
 
 def format_steps(steps: int, step: str) -> str:
     """Return `steps` times `step` as a decimal string with the decimals the step uses."""
+    decimals, step_units = _step_units(step)
+    return format_units(steps * step_units, decimals)
+
+
+@lru_cache(maxsize=1_024)
+def _step_units(step: str) -> tuple[int, int]:
+    """Return a step's decimals, and the step in units of those; each order has the same few."""
     decimals = decimals_of(step)
-    return format_units(steps * parse_units(step, decimals, field="step"), decimals)
+    return decimals, parse_units(step, decimals, field="step")
