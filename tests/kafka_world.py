@@ -1,7 +1,6 @@
 """What tests of Kafka share: topics of their own, synthetic logs, and what is in a topic."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -18,7 +17,6 @@ from eventstore.store import Log
 
 PARTITIONS = 4
 START_MS = 1_700_000_000_000
-PATIENCE_S = 60.0
 
 
 class Topics(msgspec.Struct, frozen=True):
@@ -79,15 +77,6 @@ def append(log: Log, commits: int, events_per_commit: int = 10) -> None:
     for _ in range(commits):
         events = synthetic(log.head.position + 1, events_per_commit)
         log.append(events, events[-1].time_ms)
-
-
-def wait_until(done: Callable[[], bool], what: str) -> None:
-    """Wait for something that another thread or process brings about."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not done():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not in {PATIENCE_S} s: {what}")
-        time.sleep(0.05)
 
 
 def read_topic(bootstrap: str, topic: str) -> dict[int, list[Any]]:

@@ -3,13 +3,13 @@
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -57,7 +57,6 @@ class Process:
     def __init__(self, settings: Mapping[str, str], directory: Path, *words: object) -> None:
         self.name = " ".join(map(str, words))
         self.log = directory / f"{time.monotonic_ns()}-{words[0]}.log"
-        self._lines: list[str] = []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command_line(*words), env=environment(settings), stdout=subprocess.PIPE,
@@ -67,12 +66,7 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(STOP_S_MAX)
@@ -97,19 +91,19 @@ class Process:
         self.process.kill()
         self.process.wait(STOP_S_MAX)
 
-    def end(self) -> int:
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; return its exit code."""
-        self.process.terminate()
+        self.process.send_signal(how)
         return self.process.wait(STOP_S_MAX)
 
 
 class SigningClient:
     """Sends signed requests to one of several API processes."""
 
-    def __init__(self, key_id: str, secret: str) -> None:
+    def __init__(self, key_id: str, secret: str, *, timeout_s: float = START_S_MAX) -> None:
         self._key_id = key_id
         self._secret = secret.encode()
-        self._http = httpx.Client(timeout=START_S_MAX)
+        self._http = httpx.Client(timeout=timeout_s)
 
     def close(self) -> None:
         self._http.close()
@@ -133,7 +127,7 @@ class SigningClient:
     def send(
         self, url: str, method: str, target: str, body: Any = None, *, key: str = ""
     ) -> httpx.Response:
-        """Send a request and return whatever comes back."""
+        """Send a request and return whatever comes back. Raises: httpx.TransportError."""
         raw, headers = self.signed(method, target, body, key=key)
         return self._http.request(method, url + target, content=raw, headers=headers)
 

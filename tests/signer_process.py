@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tests.signer_world import policy_text
 from wallet.errors import SignerUnavailable
@@ -62,6 +63,15 @@ class SignerProcess:
     def log(self) -> Path:
         """Everything that it wrote."""
         return self.directory / "log"
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.end()
 
     def start(self) -> None:
         """Start it and wait until it answers."""

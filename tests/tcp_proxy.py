@@ -5,7 +5,6 @@ import socket
 import threading
 from contextlib import suppress
 from enum import Enum, auto
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,12 +41,7 @@ class TcpProxy:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._closed.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         for each in list(self._open):

@@ -31,7 +31,6 @@ SOFTWARE = f"{PACKAGE}-{SUITE}-1"  # A changed way of installing counts the last
 # The server, its clients and the libraries, but not the big ones that only jit=on and PL/Perl need.
 KEEP = re.compile(r"postgresql-(client-)?17(-timescaledb)?|zlib1g|lib(?!llvm|z3|perl|.*-perl$).*")
 BIN = Path("usr/lib/postgresql/17/bin")
-LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
 TIME_ZONES = Path("/usr/share/zoneinfo")
 # The programs need newer libraries than the machine may have, so their own loader runs them.
 WRAPPER = """#!/bin/sh

@@ -18,8 +18,9 @@ from api.demo_chain import OFFICER, DemoChain, start_chain
 from api.faucet import TOKEN_DECIMALS, pay, pay_token
 from api.settings import Settings
 from eventstore.kafka_topics import TOPICS
-from tests.e2e.test_production import Production, is_ready, until
+from tests.e2e.test_production import Production, is_ready
 from tests.processes import Process, SigningClient
+from tests.waiting import until
 from wallet.approvals import IntentText, approve, format_approval
 from wallet.types import Address, ChainId, Intent, IntentId, IntentKind
 from wallet.vault.officers import load_officer, open_officer

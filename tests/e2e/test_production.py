@@ -1,8 +1,7 @@
 """Foldex as it runs in production: processes of its own, PostgreSQL and Kafka, over HTTP only."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -18,6 +17,7 @@ from kafka.admin import KafkaAdminClient
 from api.flow_generator import write_flow
 from eventstore.kafka_topics import TOPICS
 from tests.processes import Process, SigningClient, foldex, free_port
+from tests.waiting import until
 
 WAIT_S = 60.0
 MARKET = {
@@ -114,14 +114,6 @@ def production(
     admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     admin.delete_topics([prefix + name for name in TOPICS])
     admin.close()
-
-
-def until(true: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT_S
-    while not (found := true()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def is_ready(url: str) -> bool:

@@ -14,8 +14,8 @@ from api.demo_chain import DemoChain, start_chain
 from api.deployment import deployment_of
 from api.faucet import deploy_token, pay_token
 from api.settings import Settings
-from tests.e2e.test_production import until
 from tests.processes import Process, SigningClient, free_port
+from tests.waiting import until
 from wallet.types import Address
 
 

@@ -20,7 +20,7 @@ from deploy.services.process import accepts_connections
 from eventstore.kafka_brokers import Brokers
 from eventstore.kafka_topics import TOPICS, TopicPlan, administrator, ensure_topics
 from tests.certificates import Authority
-from tests.integration.test_api_server import free_port
+from tests.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-of-a-good-length"

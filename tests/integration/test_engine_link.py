@@ -40,6 +40,7 @@ from domain.errors import InsufficientFunds
 from eventstore.memory import open_memory
 from tests.certificates import Authority
 from tests.given import MARKET, NOW_MS, OPENING, place
+from tests.waiting import until_async
 
 TOKEN = "a token of the tests"
 WAIT_S = 10.0
@@ -113,12 +114,6 @@ class Setting:
         return await asyncio.wait_for(answered, WAIT_S)
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not true():  # noqa: ASYNC110  what is waited for is set by other code than a test's
-            await asyncio.sleep(0.005)
-
-
 Test = Callable[[Setting, EngineServer, EngineClient], Coroutine[Any, Any, None]]
 
 
@@ -131,7 +126,7 @@ def run(test: Test, *, limits: EngineLimits | None = None) -> None:
             for command in OPENING:
                 engine.execute(command)
             async with setting.serving() as server, setting.client() as client:
-                await until(lambda: client.ready)
+                await until_async(lambda: client.ready)
                 await test(setting, server, client)
 
     uvloop.run(body())
@@ -151,7 +146,7 @@ def test_commands_get_receipts_and_refusals_in_their_order() -> None:
         assert isinstance(refused, InsufficientFunds)
         assert isinstance(second, Receipt)
         assert second.order_id == first.order_id + 1
-        await until(lambda: client.position == setting.engine.exchange.position)
+        await until_async(lambda: client.position == setting.engine.exchange.position)
 
     run(test)
 
@@ -225,7 +220,7 @@ def test_a_command_under_way_is_pending_for_every_client(monkeypatch: pytest.Mon
         command = order(scope="alice", idempotency_key="k")
         answered = client.submit([command], key="k", signature=setting.signature())
         async with setting.client() as other:
-            await until(lambda: other.ready and bool(held))
+            await until_async(lambda: other.ready and bool(held))
             assert (await other.ask(FindAnswers("alice", "k"))).pending
             submit(*held[0])
             await answered
@@ -240,7 +235,7 @@ def test_a_signature_works_once_whichever_client_brings_it() -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
         signature = setting.signature()
         async with setting.client() as other:
-            await until(lambda: other.ready)
+            await until_async(lambda: other.ready)
             results = await asyncio.gather(
                 *(port.submit([order()], key="", signature=signature)
                   for port in (client, other, client, server.engine)),
@@ -279,7 +274,7 @@ def test_an_engine_that_stopped_says_so() -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
         setting.engine.stop()
         assert isinstance(await setting.submit(client, order()), EngineStopped)
-        await until(lambda: not client.ready)
+        await until_async(lambda: not client.ready)
 
     run(test)
 
@@ -294,11 +289,11 @@ def test_a_lost_connection_makes_outcomes_unknown_and_is_made_again(
         command = order(scope="alice", idempotency_key="k")
         answered = client.submit([command], key="k", signature=setting.signature())
         question: Awaitable[Any] = asyncio.ensure_future(client.ask(FindAnswers("alice", "k")))
-        await until(lambda: bool(held))
+        await until_async(lambda: bool(held))
         await server.stop()
         assert isinstance(await asyncio.wait_for(answered, WAIT_S), OutcomeUnknown)
         await question
-        await until(lambda: not client.ready)
+        await until_async(lambda: not client.ready)
         with pytest.raises(NotReady):
             client.submit([command], key="k", signature=setting.signature())
         with pytest.raises(NotReady):
@@ -306,7 +301,7 @@ def test_a_lost_connection_makes_outcomes_unknown_and_is_made_again(
         submit(*held[0])
         monkeypatch.undo()
         async with setting.serving(setting.port):
-            await until(lambda: client.ready)
+            await until_async(lambda: client.ready)
             [repeated] = await setting.submit(client, command, key="k")  # type: ignore[misc]
             assert isinstance(repeated, Receipt)
             assert repeated.repeated
@@ -320,9 +315,9 @@ def test_a_silent_engine_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
         assert server._beats is not None
         server._beats.cancel()
-        await until(lambda: not client.ready)
+        await until_async(lambda: not client.ready)
         # It comes back: the greeting says that the engine is ready, and then there is silence.
-        await until(lambda: client.ready)
+        await until_async(lambda: client.ready)
 
     run(test)
 
@@ -332,7 +327,7 @@ def test_a_client_that_cannot_connect_any_more_says_so(monkeypatch: pytest.Monke
         assert client.failed is None
         monkeypatch.setattr(client, "_use", lambda host, port: 1 / 0)
         await server.stop()
-        await until(lambda: client.failed is not None)
+        await until_async(lambda: client.failed is not None)
         assert isinstance(client.failed, ZeroDivisionError)
 
     run(test)
@@ -343,7 +338,7 @@ def test_the_wrong_token_is_refused_and_the_right_one_is_never_sent(
 ) -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
         async with setting.client(token="another token") as stranger:
-            await until(lambda: "the token is not the engine's" in caplog.text)
+            await until_async(lambda: "the token is not the engine's" in caplog.text)
             assert not stranger.ready
             with pytest.raises(NotReady):
                 await stranger.ask(FindAsset("BTC"))
@@ -367,7 +362,7 @@ def test_a_false_engine_is_not_talked_to(caplog: pytest.LogCaptureFixture) -> No
         listening = await asyncio.start_server(false_engine, "127.0.0.1", 0, ssl=context)
         client = EngineClient([listening.sockets[0].getsockname()[:2]], TOKEN, tls)
         await client.open()
-        await until(lambda: "it does not know the token" in caplog.text)
+        await until_async(lambda: "it does not know the token" in caplog.text)
         assert not client.ready
         await client.close()
         listening.close()
@@ -436,7 +431,7 @@ def test_too_many_connections_are_refused(
             async with asyncio.timeout(WAIT_S):
                 assert b"connections are open already" in await reader.read()
             writer.close()
-        await until(lambda: "1 connections are open already" in caplog.text)
+        await until_async(lambda: "1 connections are open already" in caplog.text)
         assert client.ready
 
     run(test)
@@ -453,7 +448,7 @@ def test_an_engine_that_stands_by_is_found_when_the_first_is_gone() -> None:
                     places = [closed, ("127.0.0.1", setting.port)]
                     client = EngineClient(places, TOKEN, setting.tls)
                     await client.open()
-                    await until(lambda: client.ready)
+                    await until_async(lambda: client.ready)
                     await client.close()
 
     uvloop.run(body())

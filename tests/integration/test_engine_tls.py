@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +24,8 @@ from commands.receipt import Receipt
 from eventstore.memory import open_memory
 from tests.certificates import Authority
 from tests.given import OPENING, place
-from tests.kafka_world import wait_until
 from tests.processes import Process, SigningClient, foldex, free_port
+from tests.waiting import until, until_async
 
 TOKEN = "t" * 32
 WAIT_S = 10.0
@@ -66,18 +66,12 @@ async def serving(tls: LinkTls | None) -> AsyncIterator[tuple[str, int]]:
             await server.stop()
 
 
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not true():  # noqa: ASYNC110  what is waited for is set by other code than a test's
-            await asyncio.sleep(0.01)
-
-
 async def let_in(address: tuple[str, int], tls: LinkTls | None) -> str:
     """Connect; return "" when let in, else what the client complains of."""
     client = EngineClient([address], TOKEN, tls)
     await client.open()
     try:
-        await until(lambda: client.ready or client.complaint)
+        await until_async(lambda: client.ready or client.complaint)
         return client.complaint
     finally:
         await client.close()
@@ -179,7 +173,7 @@ def test_bytes_that_are_no_tls_end_their_connection_only(
         async with serving(files.engine) as address:
             client = EngineClient([address], TOKEN, files.api)
             await client.open()
-            await until(lambda: client.ready)
+            await until_async(lambda: client.ready)
             if greeted:
                 assert client._connection is not None
                 transport = client._connection._frames._transport
@@ -189,8 +183,8 @@ def test_bytes_that_are_no_tls_end_their_connection_only(
                 )
             assert transport is not None
             transport.write(b"GET / HTTP/1.1\r\n\r\n")
-            await until(lambda: "a connection of an API process ended" in caplog.text)
-            await until(lambda: client.ready)
+            await until_async(lambda: "a connection of an API process ended" in caplog.text)
+            await until_async(lambda: client.ready)
             assert await client.ask(FindAsset("BTC")) == AssetFacts("BTC", 8)
             await client.close()
             transport.close()
@@ -225,7 +219,7 @@ def test_custody_s_loop_sends_through_tls(files: Files) -> None:
         client = EngineClient([address], TOKEN, files.api)
         remote = RemoteEngine(client)
         try:
-            wait_until(lambda: client.ready, "custody reaches the engine")
+            until(lambda: client.ready, "custody reaches the engine")
             return remote.send(place("alice", "buy", 100, 1))
         finally:
             remote.close()
@@ -285,10 +279,10 @@ def test_an_api_process_goes_on_with_the_standby_over_tls(exchange: Exchange, fi
     url = f"http://127.0.0.1:{port}"
     operator = operator_of(exchange)
     try:
-        wait_until(lambda: opened(operator, url, "alice") == 201, "the API reaches the engine")
+        until(lambda: opened(operator, url, "alice") == 201, "the API reaches the engine")
         first.kill()
         standby.says("takes commands")
-        wait_until(lambda: opened(operator, url, "bob") == 201, "the API reaches the standby")
+        until(lambda: opened(operator, url, "bob") == 201, "the API reaches the standby")
     finally:
         operator.close()
     checked = foldex(exchange.with_tls(files.api), "config", "check", "--json")

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -22,7 +22,8 @@ from tests.api_client import (
     problem_code,
     serving,
 )
-from tests.integration.test_api_server import free_port
+from tests.processes import free_port
+from tests.waiting import until
 
 QUICK_MS = 300
 
@@ -32,13 +33,6 @@ def served(tmp_path: Path) -> Iterator[Served]:
     settings = {"max_view_lag_ms": QUICK_MS, "metrics_port": free_port()}
     with exchange_with_traders(tmp_path / "data", **settings) as running:
         yield running
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.05)
 
 
 def is_ready(served: Served) -> bool:

@@ -29,7 +29,8 @@ from projections.sqlite import SQLiteViews
 from projections.view_set import ACCOUNTS
 from projections.views import Views
 from tests.conformance.test_projections import Day
-from tests.kafka_world import PLANS, Topics, fresh_topics, read_topic, wait_until
+from tests.kafka_world import PLANS, Topics, fresh_topics, read_topic
+from tests.waiting import until
 
 COMMANDS = 300
 
@@ -118,7 +119,7 @@ class World:
             views.close()
 
     def require_exact(self) -> None:
-        wait_until(lambda: self.is_complete, "the views are complete")
+        until(lambda: self.is_complete, "the views are complete")
         assert self.differences() == []
 
 
@@ -141,7 +142,7 @@ def each_world(request: pytest.FixtureRequest, topics: Topics, tmp_path: Path) -
 
 
 def fold_until(feed: KafkaFeed, done: Callable[[], bool]) -> None:
-    wait_until(lambda: feed.run_once() >= 0 and done(), "the feed folds")
+    until(lambda: feed.run_once() >= 0 and done(), "the feed folds")
 
 
 def test_views_from_kafka_are_those_from_the_store(each_world: World) -> None:
@@ -202,14 +203,14 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
     feed = world.feed()
     feed.start()
     world.go_on()
-    wait_until(lambda: len(feed.reached) == 4, "one worker has all partitions")
+    until(lambda: len(feed.reached) == 4, "one worker has all partitions")
     child = world.child()
-    wait_until(lambda: len(feed.reached) == 2, "the partitions are shared")
+    until(lambda: len(feed.reached) == 2, "the partitions are shared")
     world.go_on()
-    wait_until(lambda: world.is_complete, "both fold")
+    until(lambda: world.is_complete, "both fold")
     child.send_signal(signal.SIGKILL)
     world.go_on()
-    wait_until(lambda: len(feed.reached) == 4, "the partitions of the dead are taken over")
+    until(lambda: len(feed.reached) == 4, "the partitions of the dead are taken over")
 
     world.require_exact()
     assert feed.failed is None
@@ -221,13 +222,13 @@ def test_a_worker_that_slept_through_losing_its_partitions_writes_nothing(
     world = each_world
     child = world.child()
     world.go_on()
-    wait_until(lambda: world.is_complete, "the child folds")
+    until(lambda: world.is_complete, "the child folds")
     feed = world.feed()
     child.send_signal(signal.SIGSTOP)
     feed.start()
     world.go_on()
-    wait_until(lambda: len(feed.reached) == 4, "the partitions of the sleeper are taken over")
-    wait_until(lambda: world.is_complete, "its work is done by the other")
+    until(lambda: len(feed.reached) == 4, "the partitions of the sleeper are taken over")
+    until(lambda: world.is_complete, "its work is done by the other")
     child.send_signal(signal.SIGCONT)
     for _ in range(5):
         world.go_on(50)
@@ -296,7 +297,7 @@ def newer(value: bytes) -> bytes:
 
 def stop_of(feed: KafkaFeed) -> BusError:
     """Return what a worker stops with."""
-    wait_until(lambda: feed.failed is not None, "the worker stops")
+    until(lambda: feed.failed is not None, "the worker stops")
     assert isinstance(feed.failed, BusError)
     return feed.failed
 
@@ -323,7 +324,7 @@ def test_a_record_that_no_publisher_wrote_stops_the_worker_and_is_reported(
     feed = world.feed()
     feed.start()
     world.go_on()
-    wait_until(lambda: world.is_complete, "what is good is folded")
+    until(lambda: world.is_complete, "what is good is folded")
     offset = send(world, value, headers)
 
     stopped = stop_of(feed)
@@ -343,7 +344,7 @@ def test_a_hole_in_the_positions_stops_the_worker(world: World) -> None:
     feed = world.feed()
     feed.start()
     world.go_on()
-    wait_until(lambda: world.is_complete, "what is good is folded")
+    until(lambda: world.is_complete, "what is good is folded")
     send(world, encode_event(FAR, "market:A-B", EVENT), numbered(FAR, FAR - 1))
 
     stopped = stop_of(feed)
@@ -357,7 +358,7 @@ def test_a_rebuild_gets_past_a_bad_record(world: World) -> None:
     feed = world.feed()
     feed.start()
     world.go_on()
-    wait_until(lambda: world.is_complete, "what is good is folded")
+    until(lambda: world.is_complete, "what is good is folded")
     send(world, b"hello", [])
     stop_of(feed)
     feed.stop()
@@ -398,7 +399,7 @@ def test_a_topic_that_was_made_anew_stops_the_worker(world: World) -> None:
     feed.stop()
     admin = KafkaAdminClient(bootstrap_servers=world.topics.bootstrap)
     admin.delete_topics([world.topics.events])
-    wait_until(lambda: world.topics.events not in admin.list_topics(), "the topic is gone")
+    until(lambda: world.topics.events not in admin.list_topics(), "the topic is gone")
     admin.close()
     ensure_topics(world.topics.brokers, plans=PLANS, prefix=world.topics.prefix)
     late = world.feed()

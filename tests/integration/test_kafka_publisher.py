@@ -39,8 +39,8 @@ from tests.kafka_world import (
     reached_everywhere,
     require_whole,
     synthetic,
-    wait_until,
 )
+from tests.waiting import until
 
 NOW_MS = START_MS + 1_000_000
 KILLS = 6
@@ -192,7 +192,7 @@ def test_a_missing_topic_stops_the_publisher_and_says_what_to_do(
     positions = SQLitePublished(tmp_path)
     publisher = Publisher(log, positions, brokers, topic="test-no-such-topic", clock_ms=lambda: 0)
     publisher.start()
-    wait_until(lambda: publisher.failed is not None, "the publisher stops")
+    until(lambda: publisher.failed is not None, "the publisher stops")
 
     assert isinstance(publisher.failed, TopicUnusable)
     assert "migrate" in str(publisher.failed)
@@ -209,7 +209,7 @@ def test_a_topic_that_was_made_anew_gets_everything_again(
     first.stop()
     admin = KafkaAdminClient(bootstrap_servers=topics.bootstrap)
     admin.delete_topics([topics.events])
-    wait_until(lambda: topics.events not in admin.list_topics(), "the topic is gone")
+    until(lambda: topics.events not in admin.list_topics(), "the topic is gone")
     admin.close()
     ensure_topics(topics.brokers, plans=PLANS, prefix=topics.prefix)
 
@@ -224,17 +224,17 @@ def test_a_second_publisher_stands_by_until_the_first_is_gone(
     first, second = publisher(), publisher()
     first.start()
     append(log, commits=5)
-    wait_until(lambda: first.position == 50, "the first publishes")
+    until(lambda: first.position == 50, "the first publishes")
     second.start()
-    wait_until(lambda: second.standing_by, "the second stands by")
+    until(lambda: second.standing_by, "the second stands by")
     append(log, commits=5)
-    wait_until(lambda: first.position == 100, "the first goes on")
+    until(lambda: first.position == 100, "the first goes on")
     assert second.position == 0
 
     first.stop()
     append(log, commits=5)
 
-    wait_until(lambda: second.position == 150, "the second takes over")
+    until(lambda: second.position == 150, "the second takes over")
     assert require_whole(log, topics) == 0
 
 
@@ -251,7 +251,7 @@ def test_two_that_publish_at_once_bring_repeats_but_never_another_order(
     for _ in range(40):
         append(log, commits=10)
         time.sleep(0.02)
-    wait_until(lambda: max(each.position for each in both) == 4_000, "all is published")
+    until(lambda: max(each.position for each in both) == 4_000, "all is published")
     for each in both:
         each.stop()
 
@@ -287,7 +287,7 @@ def test_killed_publishers_lose_nothing_and_keep_the_order(
 
     child = subprocess.Popen([*command, *arguments])
     try:
-        wait_until(lambda: _published(tmp_path) == log.head.position, "the last one catches up")
+        until(lambda: _published(tmp_path) == log.head.position, "the last one catches up")
     finally:
         child.kill()
         child.wait()
@@ -310,7 +310,7 @@ def test_a_publisher_outlives_its_connections_to_the_database(
         resources.callback(publisher.stop)
         publisher.start()
         append(log, commits=20)
-        wait_until(lambda: publisher.position == 200, "it publishes")
+        until(lambda: publisher.position == 200, "it publishes")
         with psycopg.connect(postgres_database, autocommit=True) as administrator:
             ended = administrator.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
@@ -318,7 +318,7 @@ def test_a_publisher_outlives_its_connections_to_the_database(
             ).fetchall()
         append(log, commits=20)
 
-        wait_until(lambda: publisher.position == 400, "it goes on")
+        until(lambda: publisher.position == 400, "it goes on")
 
         assert len(ended) >= 2
         assert publisher.failed is None
@@ -356,16 +356,16 @@ def test_while_the_broker_is_down_the_log_goes_on_and_the_publisher_catches_up(
             )
             publisher.start()
             append(log, commits=20)
-            wait_until(lambda: publisher.position == 200, "it publishes")
+            until(lambda: publisher.position == 200, "it publishes")
             with caplog.at_level(logging.WARNING):
                 broker.crash()
                 append(log, commits=200)
-                wait_until(lambda: not publisher.connected, "it notices")
+                until(lambda: not publisher.connected, "it notices")
                 append(log, commits=200)
                 time.sleep(2)
                 assert publisher.lag().events == 4_000
                 broker.start()
-                wait_until(lambda: publisher.position == 4_200, "it catches up")
+                until(lambda: publisher.position == 4_200, "it catches up")
             publisher.stop()
             positions.close()
             require_whole(log, topics)

@@ -30,7 +30,8 @@ from tests.certificates import Authority
 from tests.custody.world import World as Custody
 from tests.integration import test_custody_bus as custody_bus
 from tests.integration.test_kafka_feed import World
-from tests.kafka_world import PLANS, Topics, append, fresh_topics, wait_until
+from tests.kafka_world import PLANS, Topics, append, fresh_topics
+from tests.waiting import until
 from wallet.bus import ADDRESS_CREATED, COMMAND
 
 PASSWORD = "correct-horse"
@@ -208,9 +209,9 @@ def test_the_publisher_waits_until_it_is_let_in(
             store.log, positions, topics.brokers, topic=topics.events, clock_ms=lambda: 0
         )
         publisher.start()
-        wait_until(lambda: "does not let user 'latecomer' in" in caplog.text, "it is refused")
+        until(lambda: "does not let user 'latecomer' in" in caplog.text, "it is refused")
         let_in(secured.plain, "latecomer", ScramMechanism.SCRAM_SHA_512)
-        wait_until(lambda: publisher.position == 30, "it publishes")
+        until(lambda: publisher.position == 30, "it publishes")
         publisher.stop()
     positions.close()
     assert PASSWORD not in caplog.text

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from eventstore.kafka_errors import BusUnavailable, TopicUnusable
 from eventstore.kafka_markers import last_marker
 from eventstore.kafka_topics import TOPICS, TopicPlan, administrator, ensure_topics, find_topic
 from eventstore.kafka_writer import _producer
+from tests.processes import free_port
 
 
 @pytest.fixture
@@ -67,20 +67,21 @@ def test_events_that_would_be_deleted_are_refused(brokers: Brokers, prefix: str)
 # Kafka's client leaves sockets that could not connect to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_without_brokers_it_says_so(free_port: int) -> None:
-    with pytest.raises(BusUnavailable, match=str(free_port)):
-        ensure_topics(Brokers(f"127.0.0.1:{free_port}"))
+def test_without_brokers_it_says_so() -> None:
+    port = free_port()
+    with pytest.raises(BusUnavailable, match=str(port)):
+        ensure_topics(Brokers(f"127.0.0.1:{port}"))
     gc.collect()  # While the warnings are let through.
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_trying_for_long_without_brokers_leaves_nothing_behind(
-    free_port: int, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Or the process would run out of threads and files while the brokers are away."""
     monkeypatch.setattr("eventstore.kafka_brokers.CONNECT_TIMEOUT_MS", 100)
-    brokers = Brokers(f"127.0.0.1:{free_port}")
+    brokers = Brokers(f"127.0.0.1:{free_port()}")
     uses: tuple[Callable[[], object], ...] = (
         lambda: find_topic(brokers, "events"),
         lambda: last_marker(brokers, "events"),
@@ -93,11 +94,3 @@ def test_trying_for_long_without_brokers_leaves_nothing_behind(
         gc.collect()
     after = threading.active_count(), len(os.listdir("/proc/self/fd"))
     assert after == before
-
-
-@pytest.fixture
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -18,6 +18,7 @@ from eventstore.errors import StoreError, StoreLocked
 from eventstore.postgres import open_postgres
 from eventstore.postgres_schema import migrate
 from eventstore.store import Store
+from tests.waiting import until
 
 SPAWN = multiprocessing.get_context("spawn")
 PATIENCE_S = 30
@@ -107,10 +108,7 @@ def end_sessions(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as admin:
         ended = admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({LOCK_HOLDERS}) AS it")
         assert ended.fetchall() == [(True,)]
-        deadline_s = time.monotonic() + PATIENCE_S
-        while admin.execute(LOCK_HOLDERS).fetchone():
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
+        until(lambda: admin.execute(LOCK_HOLDERS).fetchone() is None)
 
 
 def test_a_paused_writer_whose_session_was_ended_cannot_append(url: str) -> None:

@@ -13,6 +13,7 @@ from eventstore.postgres import PostgresRecorder, open_postgres
 from eventstore.postgres_schema import migrate
 from eventstore.recorder import POLL_S
 from eventstore.store import Store
+from tests.waiting import until
 
 PATIENCE_S = 30
 LISTENERS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'foldex listener%'"
@@ -40,10 +41,7 @@ def reader(url: str) -> Iterator[Store]:
 
 
 def await_listening(store: Store) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while store.log.recorder.poll_s == POLL_S:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+    until(lambda: store.log.recorder.poll_s != POLL_S)
 
 
 def append(store: Store) -> None:

@@ -57,12 +57,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignerProcess]:
     """Return a signer that runs for all tests of this module."""
-    signer = SignerProcess(tmp_path_factory.mktemp("signer"))
-    signer.start()
-    yield signer
-    assert signer.process is not None
-    if signer.process.poll() is None:
-        signer.end()
+    with SignerProcess(tmp_path_factory.mktemp("signer")) as signer:
+        yield signer
 
 
 @pytest.fixture

@@ -37,12 +37,8 @@ NAMES = ("journal.jsonl", "journal.head")
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignerProcess]:
     """A signer with something in its journal already."""
-    signer = SignerProcess(tmp_path_factory.mktemp("signer"))
-    signer.start()
-    yield signer
-    assert signer.process is not None
-    if signer.process.poll() is None:
-        signer.end()
+    with SignerProcess(tmp_path_factory.mktemp("signer")) as signer:
+        yield signer
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """A production deployment on this machine: its processes, each started again when it ends."""
 
 import json
-import os
 import secrets
-import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -14,41 +11,10 @@ from typing import Any
 
 import httpx
 
-from api.security import sign_headers
+from tests.processes import SigningClient, command_line, environment, free_port
 
-ROOT = Path(__file__).resolve().parents[2]
 WAIT_S_MAX = 60.0
 RESTART_S = 0.1
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Caller:
-    """Sends requests signed with one API key."""
-
-    def __init__(self, url: str, key: dict[str, str]) -> None:
-        self.http = httpx.Client(base_url=url, timeout=10.0)
-        self._key = key
-
-    def send(self, method: str, path: str, body: object = None, *, key: str = "") -> httpx.Response:
-        """Send one request. key: its idempotency key. Raises: httpx.TransportError."""
-        content = b"" if body is None else json.dumps(body).encode()
-        route, _, query = path.partition("?")
-        headers = sign_headers(
-            self._key["key_id"], self._key["secret"].encode(), method=method, path=route.encode(),
-            query=query.encode(), body=content, timestamp_ms=time.time_ns() // 1_000_000,
-        )  # fmt: skip
-        if content:
-            headers["Content-Type"] = "application/json"
-        if key:
-            headers["Idempotency-Key"] = key
-        return self.http.request(method, path, content=content, headers=headers)
 
 
 class Production:
@@ -58,9 +24,8 @@ class Production:
         self.api_port, self.engine_ports = free_port(), [free_port(), free_port()]
         self.url = f"http://127.0.0.1:{self.api_port}"
         self.directory = directory
-        self._callers = ExitStack()
-        self.environment = os.environ | {
-            "PYTHONPATH": str(ROOT),
+        self._clients = ExitStack()
+        settings = {
             "FOLDEX_DATA": str(directory),
             "FOLDEX_DATABASE_URL": database_url,
             "FOLDEX_KAFKA": kafka,
@@ -68,6 +33,7 @@ class Production:
             "FOLDEX_ENGINE": ",".join(f"127.0.0.1:{port}" for port in self.engine_ports),
             "FOLDEX_ENGINE_TOKEN": secrets.token_hex(16),
         }
+        self.environment = environment(settings)
         self.commands = {
             "engine-1": ["engine", "--port", str(self.engine_ports[0])],
             "engine-2": ["engine", "--port", str(self.engine_ports[1])],
@@ -82,18 +48,18 @@ class Production:
     def run(self, *arguments: str) -> str:
         """Return what a command printed, having succeeded."""
         done = subprocess.run(
-            self._argv(list(arguments)), cwd=ROOT, env=self.environment, check=False,
+            command_line(*arguments), env=self.environment, check=False,
             capture_output=True, text=True, timeout=WAIT_S_MAX,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def caller(self, *arguments: str) -> Caller:
-        """Return a caller with a new key of its own."""
+    def client(self, *arguments: str) -> SigningClient:
+        """Return a client with a new key of its own."""
         key: dict[str, str] = json.loads(self.run("keys", "create", *arguments, "--json"))
-        caller = Caller(self.url, key)
-        self._callers.callback(caller.http.close)
-        return caller
+        client = SigningClient(key["key_id"], key["secret"], timeout_s=10.0)
+        self._clients.callback(client.close)
+        return client
 
     def __enter__(self) -> "Production":
         for name in self.commands:
@@ -102,7 +68,7 @@ class Production:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._callers.close()
+        self._clients.close()
         self._stopping.set()
         self._supervisor.join()
         for process in self._running.values():
@@ -156,9 +122,6 @@ class Production:
     def _start(self, name: str) -> None:
         with (self.directory / f"{name}.txt").open("ab") as output:
             self._running[name] = subprocess.Popen(
-                self._argv(self.commands[name]), cwd=ROOT, env=self.environment,
+                command_line(*self.commands[name]), env=self.environment,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
-
-    def _argv(self, command: list[str]) -> list[str]:
-        return [sys.executable, "-m", "api", *command]

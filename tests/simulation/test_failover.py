@@ -24,7 +24,6 @@ from eventstore.postgres import open_postgres
 from eventstore.postgres_schema import migrate
 from eventstore.store import Store
 from tests import services
-from tests.kafka_world import wait_until
 from tests.simulation.production import Production
 from tests.simulation.trading import (
     Trader,
@@ -33,6 +32,7 @@ from tests.simulation.trading import (
     open_exchange,
     wait_for_views,
 )
+from tests.waiting import until
 
 ORDERS_BEFORE = ORDERS_AFTER = 300
 DATABASE = "exchange"
@@ -87,7 +87,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         with _admin(primary) as admin:
             admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'replica'")
             admin.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: _is_synchronous(admin), "commits wait for the replica")
+            until(lambda: _is_synchronous(admin), "commits wait for the replica")
         yield Pair(primary, replica)
     finally:
         for server in (replica, primary):
@@ -135,7 +135,7 @@ def test_nothing_acknowledged_is_lost_with_the_machine_of_the_database(
     production.run("migrate")
     with production:
         production.wait_until_ready()
-        trader = Trader(open_exchange(production)[0], "t", Random(1))
+        trader = Trader(open_exchange(production)[0], production.url, "t", Random(1))
         trader.start()
         production.wait_for(lambda: len(trader.answers) >= ORDERS_BEFORE)
 

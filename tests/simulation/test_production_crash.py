@@ -33,7 +33,6 @@ from tests.simulation.trading import (
 FAULTS = 10
 SOAK_FAULTS = 120
 PROCESSES = ("engine-1", "engine-2", "project", "publish", "api")
-TRADERS = 3
 
 
 @pytest.fixture
@@ -75,8 +74,8 @@ def _campaign(directory: Path, servers: Clone, database_url: str, faults: int) -
     with production:
         production.wait_until_ready()
         traders = [
-            Trader(caller, f"t{number}", Random(seed + number))
-            for number, caller in enumerate(open_exchange(production))
+            Trader(client, production.url, f"t{number}", Random(seed + number))
+            for number, client in enumerate(open_exchange(production))
         ]
         for trader in traders:
             trader.start()

@@ -4,12 +4,11 @@ Batches of orders are sent with an idempotency key; one without an answer is sen
 key after the restart. In the end each batch is in the log exactly once.
 """
 
-import json
 import multiprocessing
 import os
-import socket
 import threading
 import time
+from functools import cached_property
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
@@ -18,10 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from api.security import sign_headers
 from audit.verify import verify
 from domain.events import OrderPlaced
 from eventstore.sqlite import open_sqlite
+from tests.processes import SigningClient, free_port
 from tests.simulation.server_child import serve_until_killed
 
 # The servers are forked from a process that imported everything once, which takes a second.
@@ -31,7 +30,6 @@ KILLS = 50
 SOAK_KILLS = 300
 WAIT_S_MAX = 30
 RUN_S_MAX = 0.2
-TARGET = "/v1/orders/batch"
 
 
 class Trader:
@@ -40,9 +38,14 @@ class Trader:
     def __init__(self, directory: Path, random: Random) -> None:
         self.directory = directory
         self.random = random
-        self.bodies: list[bytes] = []
+        self.bodies: list[dict[str, Any]] = []
         self.answers: dict[int, list[int]] = {}
-        self.http = httpx.Client(timeout=WAIT_S_MAX)
+
+    @cached_property
+    def client(self) -> SigningClient:
+        """The first server leaves the key."""
+        key_id, secret = (self.directory / "trader.txt").read_text().split()
+        return SigningClient(key_id, secret, timeout_s=WAIT_S_MAX)
 
     def trade_until_it_breaks(self, port: int) -> None:
         """Send what is unanswered, then new batches, until the connection fails."""
@@ -57,7 +60,7 @@ class Trader:
         for number in range(len(self.bodies)):
             if number not in self.answers:
                 return number
-        self.bodies.append(json.dumps({"orders": [self._order(n) for n in range(10)]}).encode())
+        self.bodies.append({"orders": [self._order(n) for n in range(10)]})
         return len(self.bodies) - 1
 
     def _order(self, place: int) -> dict[str, Any]:
@@ -72,24 +75,14 @@ class Trader:
 
     def send(self, port: int, number: int) -> None:
         """Send a batch; an answer must be the same as any answer before."""
-        key_id, secret = (self.directory / "trader.txt").read_text().split()
-        body = self.bodies[number]
-        signed = sign_headers(
-            key_id, secret.encode(), timestamp_ms=time.time_ns() // 1_000_000, method="POST",
-            path=TARGET.encode(), body=body,
-        )  # fmt: skip
-        headers = {"Content-Type": "application/json", "Idempotency-Key": f"b{number}", **signed}
-        url = f"http://127.0.0.1:{port}{TARGET}"
-        reply = self.http.post(url, content=body, headers=headers)
-        assert reply.status_code < 300, reply.text
-        ids = [each["order"]["order_id"] for each in reply.json()["results"]]
+        url, body = f"http://127.0.0.1:{port}", self.bodies[number]
+        reply = self.client.ask(url, "POST", "/v1/orders/batch", body, key=f"b{number}")
+        ids = [each["order"]["order_id"] for each in reply["results"]]
         assert self.answers.setdefault(number, ids) == ids
 
 
 def _start(directory: Path) -> tuple[BaseProcess, int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     ready, says_ready = PROCESSES.Pipe(duplex=False)
     child = PROCESSES.Process(target=serve_until_killed, args=(directory, port, says_ready))
     child.start()
@@ -146,10 +139,10 @@ def _crash_often(directory: Path, kills: int) -> None:
     seed = int(os.environ.get("FOLDEX_SEED", str(time.time_ns() % 1_000_000)))
     print(f"seed {seed} (repeat with FOLDEX_SEED={seed})")
     trader = Trader(directory, Random(seed))
-    with trader.http:
-        for _ in range(kills):
-            _run_and_kill(trader)
-        _finish(trader)
+    for _ in range(kills):
+        _run_and_kill(trader)
+    _finish(trader)
+    trader.client.close()
     print(f"{kills} kills, {len(trader.answers)} batches answered")
     _check_log(trader)
     assert len(trader.answers) == len(trader.bodies) > 0

@@ -16,7 +16,8 @@ from projections.postgres import PostgresViews
 from projections.runner import catch_up
 from projections.sqlite import SQLiteViews
 from projections.views import Views
-from tests.simulation.production import Caller, Production
+from tests.processes import SigningClient
+from tests.simulation.production import Production
 
 BATCH_ORDERS = 20
 PAUSE_S = 0.02
@@ -28,12 +29,13 @@ ACCOUNTS = ("alice", "bob", "carol")
 class Trader(threading.Thread):
     """Sends batches until told to stop, each again and again until it is answered."""
 
-    def __init__(self, caller: Caller, name: str, random: Random) -> None:
+    def __init__(self, client: SigningClient, url: str, name: str, random: Random) -> None:
         super().__init__(name=name)
         self.answers: dict[str, int] = {}
         self.sent_again = 0
         self.stopping = False
-        self._caller = caller
+        self._client = client
+        self._url = url
         self._random = random
 
     def run(self) -> None:
@@ -60,7 +62,7 @@ class Trader(threading.Thread):
     def _send(self, key: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         while True:
             try:
-                reply = self._caller.send("POST", "/v1/orders/batch", body, key=key)
+                reply = self._client.send(self._url, "POST", "/v1/orders/batch", body, key=key)
             except httpx.TransportError:
                 reply = None
             if reply is not None and reply.status_code < 300:
@@ -73,9 +75,9 @@ class Trader(threading.Thread):
             time.sleep(0.1)
 
 
-def open_exchange(production: Production) -> list[Caller]:
-    """Open markets and accounts over the API, and return a caller for each account."""
-    operator = production.caller("--scope", "operate")
+def open_exchange(production: Production) -> list[SigningClient]:
+    """Open markets and accounts over the API, and return a client for each account."""
+    operator = production.client("--scope", "operate")
     bodies: list[tuple[str, dict[str, str]]] = [
         ("/v1/operator/assets", {"asset": asset}) for asset in ("BTC", "ETH", "SOL", "USDT")
     ]
@@ -91,9 +93,8 @@ def open_exchange(production: Production) -> list[Caller]:
                      "deposit_id": f"{account}:{asset}"}  # fmt: skip
             bodies.append(("/v1/operator/deposits", funds))
     for number, (path, body) in enumerate(bodies):
-        reply = operator.send("POST", path, body, key=f"opening-{number}")
-        assert reply.status_code < 300, reply.text
-    return [production.caller("--account", each, "--scope", "trade") for each in ACCOUNTS]
+        operator.ask(production.url, "POST", path, body, key=f"opening-{number}")
+    return [production.client("--account", each, "--scope", "trade") for each in ACCOUNTS]
 
 
 def wait_for_views(production: Production, database_url: str, position: int) -> None:

@@ -10,6 +10,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from tests.beside import beside
 from tests.ethereum_world import DevWorld, Follower
+from tests.waiting import until
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.devnode.server import DevNodeServer
 from wallet.ethereum.heads import PolledHeads, SubscribedHeads
@@ -65,11 +66,8 @@ def test_a_subscription_that_falls_silent_is_made_anew() -> None:
     with serve(accept_and_say_nothing, "127.0.0.1", 0) as silent, beside(silent.serve_forever):
         url = f"ws://127.0.0.1:{silent.socket.getsockname()[1]}"
         with SubscribedHeads(url, poll_s=60, silence_s_max=0.1, pause_s=0.05):
-            deadline = time.monotonic() + 10
-            while len(connections) < 3 and time.monotonic() < deadline:
-                time.sleep(0.01)
+            until(lambda: len(connections) >= 3)
         silent.shutdown()
-    assert len(connections) >= 3
 
 
 def test_a_node_without_websocket_is_looked_at_now_and_then() -> None:
@@ -87,9 +85,7 @@ def test_a_node_that_cannot_be_reached_is_tried_less_and_less_often() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"ws://127.0.0.1:{taken.getsockname()[1]}"
     with SubscribedHeads(url, pause_s=0.05, on_trouble=lambda _: times.append(time.monotonic())):
-        deadline = time.monotonic() + 10
-        while len(times) < 4 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: len(times) >= 4)
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert pauses[0] >= 0.1
     assert pauses[2] >= 0.4
@@ -113,10 +109,7 @@ def test_the_node_serves_requests_and_batches_over_http(
 
 def test_the_node_seals_blocks_by_itself(world: DevWorld) -> None:
     with DevNodeServer(world.node, interval_s=0.05):
-        deadline = time.monotonic() + 10
-        while world.node.tip.height < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert world.node.tip.height >= 3
+        until(lambda: world.node.tip.height >= 3)
 
 
 def test_a_port_that_is_taken_is_an_error(world: DevWorld, server: DevNodeServer) -> None:

@@ -15,7 +15,8 @@ from api.metrics import Metrics
 from api.monitor import Monitor
 from api.parts import Asked, LinkPart, LoopPart, Part, StandbyPart, ThreadPart, ViewsPart
 from api.settings import Settings
-from tests.integration.test_api_server import free_port
+from tests.processes import free_port
+from tests.waiting import until
 
 SECRET = "postgresql://foldex:hidden@db/foldex"
 
@@ -47,13 +48,6 @@ class Port:
 
 def fail() -> None:
     raise ConnectionError(SECRET)
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.01)
 
 
 @contextmanager
