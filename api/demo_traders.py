@@ -1,7 +1,6 @@
 """Simulated traders: a market maker's ladder and takers, so that the demo's markets are alive."""
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from commands.errors import EngineError, EngineStopped
 from commands.place_order import PlaceOrder
 from domain.errors import Rejected
 from domain.units import Side
+from eventstore.background import Background
 
 MAKER: Final = "maker"
 TAKERS: Final = ("taker-1", "taker-2", "taker-3")
@@ -51,8 +51,7 @@ class Traders:
         self._clock_ms = clock_ms
         self._run_id = str(clock_ms())
         self._orders = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="traders", daemon=True)
+        self._thread = Background("traders", self._run)
 
     def start(self) -> None:
         """Make the book, and go on in a thread."""
@@ -65,12 +64,10 @@ class Traders:
 
     def stop(self) -> None:
         """Trade no more."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def _run(self) -> None:
-        while not self._stopping.wait(STEP_S):
+        while not self._thread.rest(STEP_S):
             try:
                 self._step(taking=True)
             except EngineStopped:

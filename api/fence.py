@@ -1,9 +1,9 @@
 """Notices that another process has become the writer, when nothing is being appended."""
 
 import logging
-import threading
 from typing import Final
 
+from eventstore.background import Background
 from eventstore.errors import Fenced, StoreError
 from eventstore.store import Log
 
@@ -24,8 +24,7 @@ class FenceWatch:
     def __init__(self, log: Log) -> None:
         self.failed: Fenced | None = None
         self._log = log
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fence", daemon=True)
+        self._thread = Background("fence", self._run)
 
     def start(self) -> None:
         """Look from now on. The engine must have started."""
@@ -33,12 +32,10 @@ class FenceWatch:
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def _run(self) -> None:
-        while self.failed is None and not self._stopping.wait(CHECK_EVERY_S):
+        while self.failed is None and not self._thread.rest(CHECK_EVERY_S):
             try:
                 stored = self._log.stored_head().number
             except StoreError as error:
@@ -47,7 +44,7 @@ class FenceWatch:
                 continue
             if self._is_ahead(stored):
                 # An append of our own returns meanwhile.
-                stopped = self._stopping.wait(APPEND_S_MAX)
+                stopped = self._thread.rest(APPEND_S_MAX)
                 if not stopped and self._is_ahead(stored):
                     self.failed = Fenced(f"another writer has stored commit {stored}")
 

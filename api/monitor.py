@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from api.metrics import Metrics, Reading
 from api.parts import Asked, Part
 from api.settings import Settings
+from eventstore.background import Background
 
 ASK_EVERY_S: Final = 0.5
 REQUEST_S_MAX: Final = 5.0
@@ -147,8 +148,7 @@ class _Asking:
 
     def __init__(self, part: Asked) -> None:
         self.part = part
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"ask {part.name}", daemon=True)
+        self._thread = Background(f"ask {part.name}", self._run)
 
     def start(self) -> None:
         """Begin."""
@@ -156,21 +156,19 @@ class _Asking:
 
     def stop(self) -> None:
         """End. One that hangs is not waited for."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(ASK_EVERY_S)
+        self._thread.stop(ASK_EVERY_S)
 
     def _run(self) -> None:
         """That the part does not answer is logged once, and so is its end."""
         failing = False
-        while not self._stopping.is_set():
+        while not self._thread.stopping:
             error = self.part.try_to_ask()
             if error is not None and not failing:
                 _log.warning("%s: it does not answer: %s", self.part.name, error)
             if error is None and failing:
                 _log.info("%s: it answers again", self.part.name)
             failing = error is not None
-            self._stopping.wait(ASK_EVERY_S)
+            self._thread.rest(ASK_EVERY_S)
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -8,11 +8,11 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from typing import Final
 
 from api.deployment import Deployment
+from eventstore.background import Background
 
 CHECK_EVERY_S: Final = 5.0
 SNAPSHOT_TIMEOUT_S_MAX: Final = 600.0
@@ -32,8 +32,7 @@ class Snapshotter:
         self._deployment = deployment
         self._position = position
         self._every_events = every_events
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="snapshotter", daemon=True)
+        self._thread = Background("snapshotter", self._run)
 
     def start(self) -> None:
         """Follow the log from here on."""
@@ -41,13 +40,11 @@ class Snapshotter:
 
     def stop(self) -> None:
         """Start no more snapshots; one that is being written is finished first."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def _run(self) -> None:
         last = self._position()
-        while not self._stopping.wait(CHECK_EVERY_S):
+        while not self._thread.rest(CHECK_EVERY_S):
             position = self._position()
             if position - last >= self._every_events:
                 last = position

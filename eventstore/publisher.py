@@ -5,7 +5,6 @@ the position is moved only after the brokers have acknowledged everything up to 
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 import msgspec
 
 from domain.events import stream_of
+from eventstore.background import Background
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.errors import NoStore, StoreDamaged, StoreError, StoreTooNew
 from eventstore.kafka_brokers import Brokers
@@ -75,8 +75,7 @@ class Publisher:
         self._relay: _Relay | None = None
         self._head = GENESIS
         self._failures = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread = Background("publisher", self._run)
 
     @property
     def position(self) -> int:
@@ -103,9 +102,7 @@ class Publisher:
 
     def stop(self) -> None:
         """Stop after the batch at hand; what is left is published next time."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
         self._disconnect()
         self._positions.unlock()
 
@@ -143,7 +140,7 @@ class Publisher:
             self._relay = None
 
     def _run(self) -> None:
-        while self.failed is None and not self._stopping.is_set():
+        while self.failed is None and not self._thread.stopping:
             try:
                 self._follow_a_while()
             except (StoreError, BusError) as error:
@@ -155,7 +152,7 @@ class Publisher:
         """Publish one batch, or wait for something to publish."""
         self.standing_by = not self._positions.try_lock()
         if self.standing_by:
-            self._stopping.wait(STANDBY_S)
+            self._thread.rest(STANDBY_S)
             return
         if not self.run_once():
             self._log.wait(self._head.number, IDLE_S)
@@ -171,7 +168,7 @@ class Publisher:
             _log.warning("publishing waits at position %d: %s", self.position, error)
         # A lost connection to the database has also lost the lock that was held by it.
         self._positions.unlock()
-        self._stopping.wait(min(RETRY_FIRST_S * 2.0 ** min(self._failures, 10), RETRY_MAX_S))
+        self._thread.rest(min(RETRY_FIRST_S * 2.0 ** min(self._failures, 10), RETRY_MAX_S))
         self._failures += 1
         return None
 

@@ -7,7 +7,6 @@ and begins again from the database.
 """
 
 import logging
-import threading
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from domain.events import Event
+from eventstore.background import Background
 from eventstore.kafka_brokers import Brokers, connecting
 from eventstore.kafka_errors import BusError, BusUnavailable, RecordsLost, TopicUnusable
 from eventstore.kafka_topics import ERRORS_TOPIC, EVENTS_TOPIC, find_topic
@@ -62,8 +62,7 @@ class KafkaFeed:
         self._topic_id = ""
         self._fold: MarketFold | None = None
         self._reached: dict[int, Reached] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kafka-feed", daemon=True)
+        self._thread = Background("kafka-feed", self._run)
 
     @property
     def reached(self) -> dict[int, int]:
@@ -76,9 +75,7 @@ class KafkaFeed:
 
     def stop(self) -> None:
         """Stop after the batch at hand; other workers take the partitions over."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
         self._close()
 
     def run_once(self) -> int:
@@ -102,7 +99,7 @@ class KafkaFeed:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self._thread.stopping:
                 self._run_or_wait()
         except Exception as error:  # noqa: BLE001  whatever it is, going on could skip an event
             trace = None if isinstance(error, BusError) else error
@@ -115,12 +112,12 @@ class KafkaFeed:
             self.run_once()
         except BusUnavailable as error:
             _log.warning("the feed of %s waits: %s", self._source.topic, error)
-            self._stopping.wait(WAIT_FOR_VIEWS_S)
+            self._thread.rest(WAIT_FOR_VIEWS_S)
 
     def _fold_batch(self) -> int:
         db = self._open()
         if db is None:
-            self._stopping.wait(WAIT_FOR_VIEWS_S)
+            self._thread.rest(WAIT_FOR_VIEWS_S)
             return 0
         polled = self._poll()
         if not polled:

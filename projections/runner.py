@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from eventstore.background import Background
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.store import Log
 from projections.batches import Batches
@@ -45,9 +46,8 @@ class ProjectionRunner:
         self._views: ViewSet | None = None
         self._pipeline = Pipeline(self._write, beside=store.writes_elsewhere)
         self._head = GENESIS
-        self._stopping = threading.Event()
         self._moved = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
+        self._thread = Background("projections", self._run)
 
     @property
     def position(self) -> int:
@@ -72,9 +72,7 @@ class ProjectionRunner:
 
     def stop(self) -> None:
         """Fold what the log has by now, and stop."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
         self._close()
         self._pipeline.close()
 
@@ -106,7 +104,7 @@ class ProjectionRunner:
         retry_s = RETRY_S_MIN
         try:
             while True:
-                stopping = self._stopping.is_set()
+                stopping = self._thread.stopping
                 try:
                     self.catch_up(lambda position, last: None)
                     if stopping:
@@ -117,7 +115,7 @@ class ProjectionRunner:
                     if stopping:
                         raise
                     _log.warning("the views wait for their database: %s", error)
-                    self._stopping.wait(retry_s)
+                    self._thread.rest(retry_s)
                     retry_s = min(2 * retry_s, RETRY_S_MAX)
         except Exception as error:  # noqa: BLE001  whatever it is, going on could skip an event
             _log.exception("the projections stopped at position %d", self.position)
