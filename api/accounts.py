@@ -8,8 +8,7 @@ from starlette.responses import Response
 from api import examples
 from api.documents import documents
 from api.orders import MarketFilter
-from api.parameters import POSITION_MAX, FoldexDep, MinPosition, PageDep, Reader
-from api.replies import reply
+from api.parameters import POSITION_MAX, FromViews, PageDep, Reader
 from projections.views import Views
 
 router = APIRouter(prefix="/v1", tags=["Account"])
@@ -24,12 +23,9 @@ OrderFilter = Annotated[
 
 @router.get("/balances", summary="Balances")
 @documents(Views.balances, example=[examples.BALANCE])
-async def balances(who: Reader, foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
+async def balances(who: Reader, answer: FromViews) -> Response:
     """Return what the account has of each asset: free, and held for orders and withdrawals."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.balances(who.account), min_position=min_position
-    )
-    return reply(found, position)
+    return await answer(lambda views: views.balances(who.account))
 
 
 @router.get("/trades", summary="Own trades")
@@ -40,24 +36,21 @@ async def balances(who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
 async def own_trades(
     *,
     who: Reader,
-    foldex: FoldexDep,
+    answer: FromViews,
     page: PageDep,
     market: MarketFilter = "",
     order_id: OrderFilter = None,
-    min_position: MinPosition = 0,
 ) -> Response:
     """Return the account's fills, newest first, with the fee of each."""
-    found, position = await foldex.gateway.query(
+    return await answer(
         lambda views: views.account_trades(
             who.account,
             market=market or None,
             order_id=order_id,
             after=page.after,
             limit=page.limit,
-        ),
-        min_position=min_position,
+        )
     )
-    return reply(found, position)
 
 
 @router.get("/deposits", summary="Deposits")
@@ -65,15 +58,11 @@ async def own_trades(
     Views.deposits,
     example=examples.page_of(examples.DEPOSIT),
 )
-async def deposits(
-    who: Reader, foldex: FoldexDep, page: PageDep, min_position: MinPosition = 0
-) -> Response:
+async def deposits(who: Reader, answer: FromViews, page: PageDep) -> Response:
     """Return the account's credited deposits, newest first."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.deposits(who.account, after=page.after, limit=page.limit),
-        min_position=min_position,
+    return await answer(
+        lambda views: views.deposits(who.account, after=page.after, limit=page.limit)
     )
-    return reply(found, position)
 
 
 @router.get("/statement", summary="Account statement")
@@ -82,17 +71,11 @@ async def deposits(
     example=examples.page_of(examples.STATEMENT_LINE),
 )
 async def statement(
-    who: Reader,
-    foldex: FoldexDep,
-    page: PageDep,
-    asset: AssetFilter = "",
-    min_position: MinPosition = 0,
+    who: Reader, answer: FromViews, page: PageDep, asset: AssetFilter = ""
 ) -> Response:
     """Return each change of the account's balances, newest first, with the event that caused it."""
-    found, position = await foldex.gateway.query(
+    return await answer(
         lambda views: views.statement(
             who.account, asset=asset or None, after=page.after, limit=page.limit
-        ),
-        min_position=min_position,
+        )
     )
-    return reply(found, position)

@@ -7,8 +7,7 @@ from starlette.responses import Response
 
 from api import examples
 from api.documents import documents
-from api.parameters import POSITION_MAX, Auditor, FoldexDep, MinPosition, PageDep
-from api.replies import reply
+from api.parameters import POSITION_MAX, Auditor, FromViews, PageDep
 from projections.views import Views
 
 router = APIRouter(prefix="/v1/events", tags=["Audit"])
@@ -24,17 +23,16 @@ TextFilter = Annotated[str, Query(max_length=80)]
 async def events(
     *,
     who: Auditor,
-    foldex: FoldexDep,
+    answer: FromViews,
     page: PageDep,
     stream: TextFilter = "",
     type: TextFilter = "",
     account: TextFilter = "",
     market: TextFilter = "",
     order_id: Annotated[int | None, Query(ge=1, le=POSITION_MAX)] = None,
-    min_position: MinPosition = 0,
 ) -> Response:
     """Return recorded events, oldest first, of a stream, a type, an account, market or order."""
-    found, position = await foldex.gateway.query(
+    return await answer(
         lambda views: views.events(
             stream=stream or None,
             type=type or None,
@@ -43,7 +41,5 @@ async def events(
             order_id=order_id,
             after=page.after,
             limit=page.limit,
-        ),
-        min_position=min_position,
+        )
     )
-    return reply(found, position)

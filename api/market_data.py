@@ -7,11 +7,9 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from api import examples
-from api.bootstrap import Frontend
 from api.documents import documents
-from api.parameters import POSITION_MAX, FoldexDep, Limit, MinPosition, PageDep
+from api.parameters import POSITION_MAX, FromViews, Limit, PageDep, ViewAnswer
 from api.problems import ViewBehind
-from api.replies import reply
 from domain import errors
 from projections.views import Views
 
@@ -41,52 +39,38 @@ TimeMs = Annotated[int | None, Query(ge=0, le=POSITION_MAX, examples=[1793265600
 
 @router.get("/markets", summary="Markets")
 @documents(Views.markets, example=[examples.MARKET])
-async def markets(foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
+async def markets(answer: FromViews) -> Response:
     """Return every market: its assets, steps, minimum, fees and status."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.markets(), min_position=min_position
-    )
-    return reply(found, position)
+    return await answer(lambda views: views.markets())
 
 
 @router.get("/assets", summary="Assets")
 @documents(Views.assets, example=[{"asset": "BTC", "decimals": 8}])
-async def assets(foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
+async def assets(answer: FromViews) -> Response:
     """Return every asset with its decimals."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.assets(), min_position=min_position
-    )
-    return reply(found, position)
+    return await answer(lambda views: views.assets())
 
 
 @router.get("/tickers", summary="All tickers")
 @documents(Views.tickers, example=[examples.TICKER])
-async def tickers(foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
+async def tickers(answer: FromViews) -> Response:
     """Return the last 24 hours of every market."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.tickers(), min_position=min_position
-    )
-    return reply(found, position)
+    return await answer(lambda views: views.tickers())
 
 
 @router.get("/markets/{symbol}", summary="One market")
 @documents(Views.market, example=examples.MARKET, refuses=(errors.UnknownMarket,))
-async def market(symbol: Symbol, foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
+async def market(symbol: Symbol, answer: FromViews) -> Response:
     """Return a market: its assets, steps, minimum, fees and status."""
-    return await _of_market(foldex, symbol, min_position, lambda views: views.market(symbol))
+    return await _of_market(answer, symbol, lambda views: views.market(symbol))
 
 
 @router.get("/markets/{symbol}/trades", summary="Trades")
 @documents(Views.trades, example=examples.page_of(examples.TRADE), refuses=(errors.UnknownMarket,))
-async def market_trades(
-    symbol: Symbol, foldex: FoldexDep, page: PageDep, min_position: MinPosition = 0
-) -> Response:
+async def market_trades(symbol: Symbol, answer: FromViews, page: PageDep) -> Response:
     """Return a market's trades, newest first."""
     return await _of_market(
-        foldex,
-        symbol,
-        min_position,
-        lambda views: views.trades(symbol, after=page.after, limit=page.limit),
+        answer, symbol, lambda views: views.trades(symbol, after=page.after, limit=page.limit)
     )
 
 
@@ -95,57 +79,54 @@ async def market_trades(
 async def candles(
     *,
     symbol: Symbol,
-    foldex: FoldexDep,
+    answer: FromViews,
     interval: Annotated[Interval, Query(description="UTC; 1w begins on Monday, 1M on the 1st.")],
     start: TimeMs = None,
     end: TimeMs = None,
     limit: Limit = 500,
-    min_position: MinPosition = 0,
 ) -> Response:
     """Return K-lines, oldest first; the last one may still be open (`closed` is false).
 
     start, end: ms since 1970, of the opening times. Without start: the newest `limit` ones.
     """
     return await _of_market(
-        foldex,
+        answer,
         symbol,
-        min_position,
         lambda views: views.candles(symbol, interval, start_ms=start, end_ms=end, limit=limit),
     )
 
 
 @router.get("/markets/{symbol}/depth", summary="Order book")
 @documents(Views.depth, example=examples.DEPTH, refuses=(errors.UnknownMarket,))
-async def depth(
-    symbol: Symbol, foldex: FoldexDep, limit: Limit = 100, min_position: MinPosition = 0
-) -> Response:
+async def depth(symbol: Symbol, answer: FromViews, limit: Limit = 100) -> Response:
     """Return the book's best levels: price, open quantity, number of orders."""
-    return await _of_market(
-        foldex, symbol, min_position, lambda views: views.depth(symbol, limit=limit)
-    )
+    return await _of_market(answer, symbol, lambda views: views.depth(symbol, limit=limit))
 
 
 @router.get("/markets/{symbol}/ticker", summary="Ticker")
 @documents(Views.ticker, example=examples.TICKER, refuses=(errors.UnknownMarket,))
-async def ticker(symbol: Symbol, foldex: FoldexDep, min_position: MinPosition = 0) -> Response:
+async def ticker(symbol: Symbol, answer: FromViews) -> Response:
     """Return the market's last 24 hours: last price, change, high, low and volume."""
-    return await _of_market(foldex, symbol, min_position, lambda views: views.ticker(symbol))
+    return await _of_market(answer, symbol, lambda views: views.ticker(symbol))
 
 
-async def _of_market(
-    foldex: Frontend, symbol: str, min_position: int, ask: Callable[[Views], Any]
-) -> Response:
+async def _of_market(answer: ViewAnswer, symbol: str, ask: Callable[[Views], Any]) -> Response:
     """Raises: UnknownMarket; ViewBehind: listed a moment ago, and not in the views yet.
 
     The engine is asked only about markets that the views do not have.
     """
-    gateway = foldex.gateway
 
-    def ask_when_listed(views: Views) -> tuple[Any] | None:
-        return None if views.market(symbol) is None else (ask(views),)
+    def ask_when_listed(views: Views) -> Any:
+        if views.market(symbol) is None:
+            raise _NotInViews
+        return ask(views)
 
-    answer, position = await gateway.query(ask_when_listed, min_position=min_position)
-    if answer is None:
-        await gateway.market(symbol)
-        raise ViewBehind(f"{symbol} is not in the views yet")
-    return reply(answer[0], position)
+    try:
+        return await answer(ask_when_listed)
+    except _NotInViews:
+        await answer.gateway.market(symbol)
+        raise ViewBehind(f"{symbol} is not in the views yet") from None
+
+
+class _NotInViews(Exception):
+    """The views know no such market."""

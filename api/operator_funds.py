@@ -11,8 +11,8 @@ from api.parameters import (
     Body,
     DecimalText,
     FoldexDep,
+    FromViews,
     Id,
-    MinPosition,
     NoFields,
     Operator,
     OperatorReader,
@@ -21,7 +21,7 @@ from api.parameters import (
     RequiredKey,
 )
 from api.problems import CustodyRefused
-from api.replies import Done, WithdrawalReceipt, done, reply, withdrawal_done
+from api.replies import Done, WithdrawalReceipt, done, withdrawal_done
 from api.security import OPERATOR_SCOPE
 from api.withdrawals import StatusFilter
 from commands.credit_deposit import CreditDeposit
@@ -137,18 +137,12 @@ async def reverse_deposit(
 @router.get("/withdrawals", summary="Withdrawals of all accounts")
 @documents(Views.withdrawals, example=examples.page_of(examples.WITHDRAWAL))
 async def all_withdrawals(
-    who: OperatorReader,
-    foldex: FoldexDep,
-    page: PageDep,
-    status: StatusFilter = None,
-    min_position: MinPosition = 0,
+    who: OperatorReader, answer: FromViews, page: PageDep, status: StatusFilter = None
 ) -> Response:
     """Return withdrawals, newest first; `status=requested` is the queue to approve."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.withdrawals(None, status=status, after=page.after, limit=page.limit),
-        min_position=min_position,
+    return await answer(
+        lambda views: views.withdrawals(None, status=status, after=page.after, limit=page.limit)
     )
-    return reply(found, position)
 
 
 @router.post("/withdrawals/{withdrawal_id}/approve", summary="Approve a withdrawal")

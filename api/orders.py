@@ -1,6 +1,6 @@
 """Orders: place one or a batch, and see what became of them."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Path, Query
@@ -14,8 +14,8 @@ from api.parameters import (
     Body,
     DecimalText,
     FoldexDep,
+    FromViews,
     Id,
-    MinPosition,
     OptionalKey,
     PageDep,
     Reader,
@@ -29,6 +29,7 @@ from commands.registry import Outcome
 from domain import errors
 from domain.events import OrderType, SelfTradePrevention, TimeInForce
 from domain.units import Side, parse_amount, parse_steps
+from projections.orders import OrderView
 from projections.views import Views
 
 router = APIRouter(prefix="/v1/orders", tags=["Orders"])
@@ -199,67 +200,48 @@ def _batch_reply(
 @router.get("/open", summary="Open orders")
 @documents(Views.open_orders, example=examples.page_of(examples.ORDER))
 async def open_orders(
-    who: Reader,
-    foldex: FoldexDep,
-    page: PageDep,
-    market: MarketFilter = "",
-    min_position: MinPosition = 0,
+    who: Reader, answer: FromViews, page: PageDep, market: MarketFilter = ""
 ) -> Response:
     """Return the account's open orders, newest first."""
-    found, position = await foldex.gateway.query(
+    return await answer(
         lambda views: views.open_orders(
             who.account, market=market or None, after=page.after, limit=page.limit
-        ),
-        min_position=min_position,
+        )
     )
-    return reply(found, position)
 
 
 @router.get("/history", summary="All orders")
 @documents(Views.order_history, example=examples.page_of(examples.ORDER))
 async def order_history(
-    who: Reader,
-    foldex: FoldexDep,
-    page: PageDep,
-    market: MarketFilter = "",
-    min_position: MinPosition = 0,
+    who: Reader, answer: FromViews, page: PageDep, market: MarketFilter = ""
 ) -> Response:
     """Return the account's orders, open and closed, newest first."""
-    found, position = await foldex.gateway.query(
+    return await answer(
         lambda views: views.order_history(
             who.account, market=market or None, after=page.after, limit=page.limit
-        ),
-        min_position=min_position,
+        )
     )
-    return reply(found, position)
 
 
 @router.get("/by-client-id/{client_order_id}", summary="One order by client order id")
 @documents(Views.order, example=examples.ORDER, refuses=(errors.UnknownOrder,))
 async def order_by_client_id(
-    client_order_id: ClientOrderId, who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
+    client_order_id: ClientOrderId, who: Reader, answer: FromViews
 ) -> Response:
     """Return the account's newest order with this client order id."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.order(who.account, client_order_id=client_order_id),
-        min_position=min_position,
+    return await answer(
+        lambda views: _known(views.order(who.account, client_order_id=client_order_id))
     )
-    return reply(_known(found), position)
 
 
 @router.get("/{order_id}", summary="One order")
 @documents(Views.order, example=examples.ORDER, refuses=(errors.UnknownOrder,))
-async def order(
-    order_id: Id, who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
-) -> Response:
+async def order(order_id: Id, who: Reader, answer: FromViews) -> Response:
     """Return one of the account's orders, open or closed."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.order(who.account, order_id=order_id), min_position=min_position
-    )
-    return reply(_known(found), position)
+    return await answer(lambda views: _known(views.order(who.account, order_id=order_id)))
 
 
-def _known(found: Any) -> Any:
+def _known(found: OrderView | None) -> OrderView:
     if found is None:
         raise errors.UnknownOrder("The account has no such order")
     return found

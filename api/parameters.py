@@ -1,4 +1,4 @@
-"""What requests have in common: who asks, under which idempotency key, and which page.
+"""What requests have in common: who asks, under which key, as of when, and which page.
 
 Every dependency is `async`, though none waits: the framework would send any other to a thread and
 wait for it there, which takes longer than all the rest of a request.
@@ -15,11 +15,15 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from api.bootstrap import Frontend
+from api.gateway import Gateway
 from api.logs import note
 from api.problems import BadIdempotencyKey, IdempotencyKeyMissing, UnknownParameter
+from api.replies import reply
 from api.security import KEY_HEADER, OPERATOR_SCOPE, Caller, SignedRequest
+from projections.views import Views
 
 PAGE_ROWS_MAX: Final = 1_000
 POSITION_MAX: Final = 2**63 - 1
@@ -154,6 +158,28 @@ MinPosition = Annotated[
         "`position` of a command's reply to read your own write.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewAnswer:
+    """Replies with what the views say once they include the position that a request gives."""
+
+    gateway: Gateway
+    min_position: int
+
+    async def __call__(self, ask: Callable[[Views], Any]) -> Response:
+        """Return the reply. Raises: as `Gateway.query`; what `ask` raises."""
+        found, position = await self.gateway.query(ask, min_position=self.min_position)
+        return reply(found, position)
+
+
+async def view_answer(foldex: FoldexDep, min_position: MinPosition = 0) -> ViewAnswer:
+    """Return how a request is answered from the views."""
+    return ViewAnswer(foldex.gateway, min_position)
+
+
+FromViews = Annotated[ViewAnswer, Depends(view_answer)]
+
 Limit = Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="Rows in the page.")]
 After = Annotated[
     int | None,

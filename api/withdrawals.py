@@ -12,17 +12,18 @@ from api.parameters import (
     Body,
     DecimalText,
     FoldexDep,
+    FromViews,
     Id,
-    MinPosition,
     PageDep,
     Reader,
     RequiredKey,
     Withdrawer,
 )
-from api.replies import WithdrawalReceipt, reply, withdrawal_done
+from api.replies import WithdrawalReceipt, withdrawal_done
 from commands.request_withdrawal import RequestWithdrawal
 from domain import errors
 from domain.units import parse_amount
+from projections.transfers import WithdrawalView
 from projections.views import Views
 
 router = APIRouter(prefix="/v1/withdrawals", tags=["Withdrawals"])
@@ -98,31 +99,25 @@ async def request_withdrawal(
 @router.get("", summary="Withdrawals")
 @documents(Views.withdrawals, example=examples.page_of(examples.WITHDRAWAL))
 async def withdrawals(
-    who: Reader,
-    foldex: FoldexDep,
-    page: PageDep,
-    status: StatusFilter = None,
-    min_position: MinPosition = 0,
+    who: Reader, answer: FromViews, page: PageDep, status: StatusFilter = None
 ) -> Response:
     """Return the account's withdrawals, newest first."""
-    found, position = await foldex.gateway.query(
+    return await answer(
         lambda views: views.withdrawals(
             who.account, status=status, after=page.after, limit=page.limit
-        ),
-        min_position=min_position,
+        )
     )
-    return reply(found, position)
 
 
 @router.get("/{withdrawal_id}", summary="One withdrawal")
 @documents(Views.withdrawal, example=examples.WITHDRAWAL, refuses=(errors.UnknownWithdrawal,))
-async def withdrawal(
-    withdrawal_id: Id, who: Reader, foldex: FoldexDep, min_position: MinPosition = 0
-) -> Response:
+async def withdrawal(withdrawal_id: Id, who: Reader, answer: FromViews) -> Response:
     """Return one of the account's withdrawals."""
-    found, position = await foldex.gateway.query(
-        lambda views: views.withdrawal(withdrawal_id), min_position=min_position
-    )
-    if found is None or found.account != who.account:
-        raise errors.UnknownWithdrawal
-    return reply(found, position)
+
+    def own(views: Views) -> WithdrawalView:
+        found = views.withdrawal(withdrawal_id)
+        if found is None or found.account != who.account:
+            raise errors.UnknownWithdrawal
+        return found
+
+    return await answer(own)
