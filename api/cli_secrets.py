@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wallet.vault.protection import PassphraseProtection, Protection
     from wallet.vault.vault import Unlocker
 
+DEFAULT_VAULT = Path("vault")
 VaultOption = Annotated[
     Path, typer.Option("--vault", metavar="DIR", help="Directory of the vault.")
 ]

@@ -18,6 +18,7 @@ from api.cli_output import (
     say_json,
 )
 from api.cli_secrets import (
+    DEFAULT_VAULT,
     DescriptorOption,
     FileOption,
     ServiceOption,
@@ -29,8 +30,6 @@ from api.cli_secrets import (
 
 if TYPE_CHECKING:
     from wallet.signer.process import Clients
-
-DEFAULT = Path("vault")
 
 PolicyOption = Annotated[
     Path | None, typer.Option("--policy", help="What may be signed [default: policy.toml there]")
@@ -72,7 +71,7 @@ app = typer.Typer(no_args_is_help=True, help="Sign what the policy allows; nothi
 )
 def run(
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     policy: PolicyOption = None,
     journal: JournalOption = None,
     socket: SocketOption = None,
@@ -108,7 +107,7 @@ def run(
 @app.command(epilog=examples("foldex signer init --vault vault"))
 def init(
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     journal: JournalOption = None,
     passphrase_file: FileOption = None,
     passphrase_fd: DescriptorOption = None,
@@ -129,7 +128,7 @@ def init(
 @app.command(epilog=examples("foldex signer verify --vault vault", "foldex signer verify --json"))
 def verify(
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     journal: JournalOption = None,
     unlock: Annotated[
         bool, typer.Option("--unlock", help="Open the vault, too, to prove the head authentic.")
@@ -184,7 +183,7 @@ def policy(
 def prove(
     text: Annotated[str, typer.Argument(help="Fresh, and beginning as the policy says.")],
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     socket: SocketOption = None,
     role: Annotated[str, typer.Option(help="Whose address.")] = "hot",
     index: Annotated[int, typer.Option(min=0, help="Which of the role's addresses.")] = 0,
@@ -200,7 +199,7 @@ def prove(
 
 @app.command(epilog=examples("foldex signer status --vault vault"))
 def status(
-    vault: VaultOption = DEFAULT, socket: SocketOption = None, as_json: JsonOption = False
+    vault: VaultOption = DEFAULT_VAULT, socket: SocketOption = None, as_json: JsonOption = False
 ) -> None:
     """Ask the running signer how it is."""
     with _clear_answers():

@@ -9,6 +9,7 @@ import typer
 
 from api.cli_output import EXIT_USAGE, JsonOption, examples, fail, say, say_json
 from api.cli_secrets import (
+    DEFAULT_VAULT,
     DescriptorOption,
     FileOption,
     MemoryOption,
@@ -28,8 +29,6 @@ from api.cli_secrets import (
 if TYPE_CHECKING:
     from wallet.vault.contents import Contents, Key
     from wallet.vault.protection import Protection
-
-DEFAULT = Path("vault")
 
 app = typer.Typer(no_args_is_help=True, help="The seeds of the wallets, encrypted at rest.")
 
@@ -56,7 +55,7 @@ RolesOption = Annotated[
 )
 def create(
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     cold: ColdOption = "",
     role: RolesOption = None,
     phrase_file: Annotated[
@@ -96,7 +95,7 @@ def create(
 def import_key(
     role: Annotated[str, typer.Argument(help="deposit, hot, gas or cold.")],
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     xpub: Annotated[str, typer.Option(help="Of a seed that stays elsewhere.")] = "",
     account: Annotated[int, typer.Option(min=0, help="Number of the account.")] = 0,
     phrase_file: Annotated[
@@ -119,7 +118,7 @@ def import_key(
 @app.command(epilog=examples("foldex vault rotate", "foldex vault rotate --new-passphrase"))
 def rotate(
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     new_passphrase: Annotated[
         bool, typer.Option("--new-passphrase", help="Ask for another passphrase.")
     ] = False,
@@ -159,7 +158,7 @@ def rotate(
 )
 def backup(
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to.")] = None,
     check: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Open this backup and show its keys.")
@@ -193,7 +192,7 @@ def backup(
 def restore(
     bundle: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")],
     *,
-    vault: VaultOption = DEFAULT,
+    vault: VaultOption = DEFAULT_VAULT,
     passphrase_file: FileOption = None,
     passphrase_fd: DescriptorOption = None,
     new_passphrase_file: NewFileOption = None,
@@ -217,7 +216,7 @@ def restore(
 
 
 @app.command(epilog=examples("foldex vault xpub --json > xpubs.json"))
-def xpub(vault: VaultOption = DEFAULT, as_json: JsonOption = False) -> None:
+def xpub(vault: VaultOption = DEFAULT_VAULT, as_json: JsonOption = False) -> None:
     """Print the extended public keys: all that online processes need. The vault stays locked."""
     with secret_errors():
         from wallet.vault.files import load
@@ -230,7 +229,7 @@ def xpub(vault: VaultOption = DEFAULT, as_json: JsonOption = False) -> None:
 
 
 @app.command(epilog=examples("foldex vault status --vault vault"))
-def status(vault: VaultOption = DEFAULT, as_json: JsonOption = False) -> None:
+def status(vault: VaultOption = DEFAULT_VAULT, as_json: JsonOption = False) -> None:
     """Show what the vault holds and how it is protected, without opening it."""
     with secret_errors():
         from wallet.vault.document import Argon2Params

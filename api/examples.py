@@ -4,6 +4,7 @@ from typing import Any, Final
 
 T_MS: Final = 1_793_265_600_000
 
+DONE: Final = {"position": 12, "repeated": False}
 ORDER_RECEIPT: Final = {
     "order_id": 1042,
     "market": "BTC-USDT",

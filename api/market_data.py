@@ -3,19 +3,18 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api import examples
 from api.documents import documents
-from api.parameters import POSITION_MAX, FromViews, Limit, PageDep, ViewAnswer
+from api.parameters import POSITION_MAX, FromViews, Limit, PageDep, Symbol, ViewAnswer
 from api.problems import ViewBehind
 from domain import errors
 from projections.views import Views
 
 router = APIRouter(prefix="/v1", tags=["Market data"])
 
-Symbol = Annotated[str, Path(max_length=33, examples=["BTC-USDT"])]
 Interval = Literal[
     "1s",
     "1m",

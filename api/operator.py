@@ -1,19 +1,12 @@
 """What operators open, list and halt: accounts, assets and markets."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from api import examples
 from api.documents import documents
-from api.parameters import (
-    Body,
-    DecimalText,
-    FoldexDep,
-    Operator,
-    OptionalKey,
-)
+from api.parameters import Body, DecimalText, FoldexDep, Operator, OptionalKey, Symbol
 from api.replies import Done, done
 from api.security import OPERATOR_SCOPE
 from commands.list_asset import ListAsset
@@ -25,10 +18,6 @@ from domain.market import MarketStatus
 from domain.units import PPM
 
 router = APIRouter(prefix="/v1/operator", tags=["Operator"])
-
-Symbol = Annotated[str, Path(max_length=33, examples=["BTC-USDT"])]
-
-_DONE = {"position": 12, "repeated": False}
 
 
 class AccountRequest(Body):
@@ -90,7 +79,7 @@ class MarketStatusRequest(Body):
 
 
 @router.post("/accounts", summary="Open an account")
-@documents(Done, example=_DONE, refuses=(errors.AlreadyExists,), status=201)
+@documents(Done, example=examples.DONE, refuses=(errors.AlreadyExists,), status=201)
 async def open_account(
     body: AccountRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
@@ -104,7 +93,7 @@ async def open_account(
 
 
 @router.post("/assets", summary="List an asset")
-@documents(Done, example=_DONE, refuses=(errors.AlreadyExists,), status=201)
+@documents(Done, example=examples.DONE, refuses=(errors.AlreadyExists,), status=201)
 async def list_asset(
     body: AssetRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:
@@ -121,7 +110,7 @@ async def list_asset(
 @router.post("/markets", summary="List a market")
 @documents(
     Done,
-    example=_DONE,
+    example=examples.DONE,
     refuses=(errors.AlreadyExists, errors.UnknownAsset, errors.BadDecimal, errors.NotPositive),
     status=201,
 )
@@ -138,7 +127,7 @@ async def list_market(
 
 
 @router.post("/markets/{symbol}/status", summary="Halt or resume a market")
-@documents(Done, example=_DONE, refuses=(errors.UnknownMarket,))
+@documents(Done, example=examples.DONE, refuses=(errors.UnknownMarket,))
 async def set_market_status(
     symbol: Symbol, body: MarketStatusRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:

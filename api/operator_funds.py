@@ -38,7 +38,6 @@ from projections.views import Views
 
 router = APIRouter(prefix="/v1/operator", tags=["Operator"])
 
-_DONE = {"position": 12, "repeated": False}
 _SETTLED = {"withdrawal_id": 7, "status": "approved", "position": 90360, "repeated": False}
 _SETTLE_REFUSALS = (errors.UnknownWithdrawal, errors.WrongState, errors.AccountInDebt)
 _BY_HAND_REFUSALS = (errors.UnknownWithdrawal, errors.WrongState, CustodyRefused)
@@ -93,7 +92,7 @@ class CompletionRequest(Body):
 @router.post("/deposits", summary="Credit a deposit")
 @documents(
     Done,
-    example=_DONE,
+    example=examples.DONE,
     refuses=(
         errors.UnknownAccount,
         errors.UnknownAsset,
@@ -121,7 +120,7 @@ async def credit_deposit(
 
 
 @router.post("/deposits/reverse", summary="Reverse a deposit")
-@documents(Done, example=_DONE, refuses=(errors.UnknownDeposit,))
+@documents(Done, example=examples.DONE, refuses=(errors.UnknownDeposit,))
 async def reverse_deposit(
     body: ReversalRequest, who: Operator, foldex: FoldexDep, key: OptionalKey
 ) -> Response:

@@ -186,6 +186,7 @@ After = Annotated[
     Query(ge=0, le=POSITION_MAX, description="The `next` of the page before; none: first page."),
 ]
 Id = Annotated[int, Path(ge=1, le=POSITION_MAX)]
+Symbol = Annotated[str, Path(max_length=33, examples=["BTC-USDT"])]
 
 
 @dataclass(frozen=True, slots=True)

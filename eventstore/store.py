@@ -14,7 +14,7 @@ from typing import Final, Self
 from eventsourcing.persistence import PersistenceError, StoredEvent
 
 from domain.events import Event
-from eventstore.chain import open_alone, open_next, open_record
+from eventstore.chain import open_alone, open_next
 from eventstore.codec import CODEC, TOPIC, Codec
 from eventstore.commit import GENESIS, Commit, Head, Recorded
 from eventstore.errors import (
@@ -138,11 +138,6 @@ class Log:
             yield from commits
             after = commits[-1].head
 
-    def read_from_position(self, position: int) -> Iterator[Commit]:
-        """Yield the commit that holds an event position, and all after it. Raises: as `read`."""
-        head = self._head_after(self._number_at(position) - 1)
-        return (each for each in self.read_all(head) if each.last_position >= position)
-
     def head_at(self, number: int) -> Head | None:
         """Return the head as it stood after a commit; None when the log has no such commit."""
         row = self._rows.at(number)
@@ -222,22 +217,6 @@ class Log:
             detail = f"commit {number}, which a reader has seen, is not in the log"
             raise StoreDamaged(self.stored_head().position + 1, detail)
         return self._head_of(row)
-
-    def _number_at(self, position: int) -> int:
-        """Return the number of the commit that holds a position; of the last one if none does."""
-        low, high = 1, self.stored_head().number
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._first_position(middle) <= position:
-                low = middle
-            else:
-                high = middle - 1
-        return low
-
-    def _first_position(self, number: int) -> int:
-        if (row := self._rows.at(number)) is None:
-            raise StoreDamaged(1, f"commit {number} is missing")
-        return open_record(self._codec, row, 1).first_position
 
 
 class Store:

@@ -23,7 +23,6 @@ def opened(*names: str) -> list[Event]:
 def test_an_empty_log_has_no_commits(store: Store) -> None:
     assert store.log.head == GENESIS
     assert store.log.read(0) == []
-    assert list(store.log.read_from_position(1)) == []
 
 
 def test_commits_are_numbered_and_events_have_positions(store: Store) -> None:
@@ -49,16 +48,6 @@ def test_a_log_longer_than_a_page_is_read_whole(store: Store) -> None:
     for n in range(7):
         store.log.append(opened(f"a{n}"), n)
     assert [commit.number for commit in store.log.read_all(limit=3)] == [1, 2, 3, 4, 5, 6, 7]
-
-
-@pytest.mark.parametrize(
-    ("position", "numbers"), [(0, [1, 2, 3]), (1, [1, 2, 3]), (2, [1, 2, 3]), (3, [2, 3]), (5, [3])]
-)
-def test_reading_can_start_at_any_position(store: Store, position: int, numbers: list[int]) -> None:
-    for names in (("a", "b"), ("c", "d"), ("e",)):
-        store.log.append(opened(*names), 1)
-    assert [each.number for each in store.log.read_from_position(position)] == numbers
-    assert list(store.log.read_from_position(6)) == []
 
 
 def test_an_empty_commit_is_a_mistake_of_the_caller(store: Store) -> None:
