@@ -134,7 +134,7 @@ class Scanner:
         book = self._book
         record = book.copy(book.chain_record)
         if len(book.blocks) < 2:
-            record.pause("more blocks are gone than are kept")
+            record.alarm("more blocks are gone than are kept")
             book.save(record)
             raise DeepReorg(f"block {record.tip.height} is gone and so are all we remember")
         gone, parent = book.blocks[-1].ref, book.blocks[-2].ref
@@ -142,7 +142,7 @@ class Scanner:
         for deposit_id in sorted(book.deposits_by_block.get(gone.hash, ())):
             deposit = book.copy(book.get(Deposit, deposit_id))
             if deposit.status == "credited" and self._policy.pause_on_reversal:
-                record.pause(f"credited deposit {deposit.key} is gone from the chain")
+                record.alarm(f"credited deposit {deposit.key} is gone from the chain")
             deposit.orphan()
             changed.append(deposit)
         record.disconnect(parent)
@@ -164,8 +164,9 @@ class Scanner:
         settled = [e for block in stretch.blocks if block[0] <= keep_from for e in block[3]]
         record = self._book.copy(self._book.chain_record)
         record.connect(last, blocks, settled)
-        if stretch.taken:
-            record.pause(_taken(stretch.taken[0]))
+        for left in stretch.taken:
+            _log.error("%s", _taken(left))
+            record.alarm(_taken(left))
         self._book.save(record, *stretch.deposits.values())
         return True
 

@@ -132,7 +132,7 @@ class Withdrawals:
             # Somebody settled it by hand: the books say what happened on chain, so stop and look.
             _log.error("withdrawal %s: the exchange says %s", withdrawal_id, refusal)
             record = self._book.copy(self._book.chain_record)
-            record.pause(f"withdrawal {withdrawal_id} ended otherwise at the exchange")
+            record.alarm(f"withdrawal {withdrawal_id} ended otherwise at the exchange")
             payment.tell()
             self._book.save(record, payment)
             return

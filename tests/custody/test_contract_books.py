@@ -8,7 +8,7 @@ from tests.custody.fast_chain import Move
 from tests.custody.test_adversity import crash_at
 from tests.custody.test_deposits import step
 from tests.custody.world import POLICY, RICH, TOK, TOKEN, WEI, World
-from wallet.records.chain_record import ChainRecord
+from wallet.records.chain_record import REASONS_CHARS_MAX, ChainRecord
 from wallet.records.payment import Payment, payment_record_id
 from wallet.types import IntentId
 
@@ -127,6 +127,22 @@ def test_tokens_that_somebody_else_takes_are_in_the_books_and_pause_the_chain(
     world.custody.resume("op", "the pool may take them")
     step(world, 3)
     assert not world.custody.book.chain_record.paused
+
+
+def test_what_happens_while_the_chain_is_paused_is_told_with_the_rest(world: World) -> None:
+    world.custody.pause("a drill", "op")
+    first = world.chain.send(RICH, "0xpool", 0, moves=[(TOKEN, HOT, "0xthief", 9)])
+    step(world)
+    second = world.chain.send(RICH, "0xpool", 0, moves=[(TOKEN, HOT, "0xthief", 1)])
+    step(world)
+    record = world.custody.book.chain_record
+    drill, *taken = record.paused.split("; ")
+    assert (drill, record.paused_by) == ("a drill", "op")
+    assert [each.split(",")[0].rpartition(" ")[2] for each in taken] == [first.txid, second.txid]
+    many = [(TOKEN, HOT, "0xthief", amount) for amount in range(1, 100)]
+    world.chain.send(RICH, "0xpool", 0, moves=many)
+    step(world)
+    assert len(world.custody.book.chain_record.paused) < REASONS_CHARS_MAX
 
 
 def test_nothing_taken_pauses_nothing(world: World) -> None:

@@ -13,6 +13,8 @@ from wallet.types import BlockHash, BlockRef, ChainId
 
 DIFFERENCES_MAX: Final = 100
 MARK_CHARS: Final = 16
+REASONS_CHARS_MAX: Final = 2_000
+"""Of all that a chain is paused for; what comes when there is more of it, is in the log only."""
 
 
 def mark_of(differences: Iterable[Sequence[str]]) -> str:
@@ -189,6 +191,14 @@ class ChainRecord(Aggregate):
         """Stop crediting and paying. Paused already: the first reason stays."""
         if not self.paused:
             self.trigger_event(self.Paused, reason=reason, paused_by=paused_by)
+
+    def alarm(self, reason: str) -> None:
+        """Pause for something that happened once; paused already, it is told with the rest."""
+        if not self.paused:
+            self.pause(reason)
+        elif reason not in self.paused and len(self.paused) + len(reason) < REASONS_CHARS_MAX:
+            both = f"{self.paused}; {reason}"
+            self.trigger_event(self.Paused, reason=both, paused_by=self.paused_by)
 
     def resume(self, resumed_by: str, reason: str = "", accepted: str = "") -> None:
         """Go on crediting and paying, with the differences that `accepted` names.
