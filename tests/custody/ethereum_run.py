@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from uuid import uuid4
 
 from api.clock import system_clock_ms
 from api.custody_setup import config_of
@@ -15,6 +16,8 @@ from commands.settle_withdrawal import ApproveWithdrawal
 from tests.custody.world import ACCOUNTS, Chaos, LedgerLink, status_of
 from tests.ethereum_world import someone
 from wallet.approvals import approve, format_approval
+from wallet.contract_desk import contract_intent_id
+from wallet.desk import Desk
 from wallet.errors import WalletError
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.devnode.node import DevNode
@@ -25,7 +28,7 @@ from wallet.reconcile import reconcile
 from wallet.service import Custody
 from wallet.signer.client import SignerClient
 from wallet.store import open_sqlite
-from wallet.types import Address, Intent
+from wallet.types import Address, Intent, IntentId, IntentKind
 from wallet.vault.officers import load_officer, open_officer
 from wallet.vault.passphrase import from_file
 from wallet.vault.protection import PassphraseProtection
@@ -88,6 +91,7 @@ class EthereumRun:
         self.config, self.socket = config_of(chain.settings)
         self.exchange = LedgerLink(Chaos(seed))
         self.payees: dict[int, tuple[Address, int]] = {}
+        self.deployments: list[IntentId] = []
         self.reorganisations = self.starts = 0
         file = load_officer(chain.directory / f"{OFFICER}.key")
         passphrase = from_file(chain.directory / "passphrase")
@@ -138,8 +142,10 @@ class EthereumRun:
             account = self.random.choice(ACCOUNTS)
             address = self.custody.addresses.of(account)
             pay(self.chain.url, address, self.random.choice((ETHER + 3, 2 * ETHER, 10**14)))
-        elif chance < 0.65:
+        elif chance < 0.58:
             self.withdraw()
+        elif chance < 0.68:
+            self.deployments.append(self.deploy(self.random.choice((0, 7, ETHER // 3))))
         elif chance < 0.8 and self.node.height > 6:
             self.reorganisations += 1
             self.node.reorg(self.random.randint(1, 5))
@@ -151,6 +157,20 @@ class EthereumRun:
         self.work()
         self.node.mine()
         self.work()
+
+    def deploy(self, value: int) -> IntentId:
+        """Have a contract without code deployed, with coins that go along."""
+        code = bytes.fromhex("60006000f3")
+        return self.plan(Intent(
+            id=contract_intent_id(uuid4().hex), kind=IntentKind.DEPLOY,
+            chain=self.custody.chain.id, amount=value, data=code,
+        ))  # fmt: skip
+
+    def plan(self, intent: Intent) -> IntentId:
+        """Plan a deployment or call, with the officer's approval; return its id."""
+        Desk(self.custody).plan(intent)
+        self.custody.reviews.approve(intent, self.approval(intent))
+        return intent.id
 
     def withdraw(self) -> None:
         number = len(self.payees) + 1
@@ -193,6 +213,12 @@ class EthereumRun:
             paid = node.balances([payee], None)[payee]
             expected = {"completed": amount, "failed": 0}[status_of(self.exchange, number)]
             assert paid == expected, f"withdrawal {number}: {paid}"
+        for each in self.deployments:
+            payment = self.custody.book.payment(each)
+            assert payment is not None
+            assert payment.final is not None, payment.failure
+            made = Address(payment.final.contract)
+            assert node.balances([made], None) == {made: payment.intent.amount}
         report = reconcile(
             chain=node, book=self.custody.book, coins=self.custody.coins,
             keys=self.custody.keys, ledger=self.exchange.facts(),

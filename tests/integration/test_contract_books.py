@@ -11,14 +11,12 @@ from api.demo_chain import start_chain
 from api.settings import Settings
 from tests.custody.ethereum_run import ETHER, Anvil, EthereumRun, Own
 from tests.ethereum_world import World, artefact, someone
-from wallet.chain import Artefact
 from wallet.contract_desk import contract_intent_id
-from wallet.desk import Desk
 from wallet.ethereum.devnode.node import DevNode
 from wallet.ethereum.devnode.server import DevNodeServer
 from wallet.ethereum.rpc import Rpc
 from wallet.tokens import TokenRequest
-from wallet.types import Address, Intent, IntentId, TokenId
+from wallet.types import Address, IntentId, TokenId
 
 RULES = """
 [[rules]]
@@ -32,12 +30,6 @@ per_day = "9000000000000000000"
 approvals = 1
 """
 """`pay(address)`, `transfer(address,uint256)` and `approve(address,uint256)`."""
-EMPTY = Artefact(
-    name="empty",
-    abi=[{"type": "constructor", "inputs": [], "stateMutability": "payable"}],
-    bytecode=bytes.fromhex("60006000f3"),
-)
-"""A contract without code, which takes coins as it is deployed."""
 
 
 class Calls:
@@ -64,17 +56,9 @@ class Calls:
     ) -> IntentId:
         contracts = self.world.contracts
         made = artefact(name)
-        return self._plan(
+        return self.run.plan(
             contracts.transact(new_id(), made, contract, method, arguments, value=value)
         )
-
-    def deploy(self, value: int) -> IntentId:
-        return self._plan(self.world.contracts.deploy(new_id(), EMPTY, (), value=value))
-
-    def _plan(self, intent: Intent) -> IntentId:
-        Desk(self.run.custody).plan(intent)
-        self.run.custody.reviews.approve(intent, self.run.approval(intent))
-        return intent.id
 
     def ended(self, intent_id: IntentId) -> tuple[str, int]:
         """Let it be mined deep enough; return how it ended and what it cost the chain."""
@@ -125,7 +109,7 @@ def test_coins_that_go_along_leave_the_books_and_those_that_come_back_return(cal
     status, fee = calls.ended(calls.pay(calls.hot, ETHER // 2))
     assert (status, calls.held()[0]) == ("paid", before - fee)
     before, _ = calls.held()
-    status, fee = calls.ended(calls.deploy(77))
+    status, fee = calls.ended(calls.run.deploy(77))
     assert (status, calls.held()[0]) == ("paid", before - 77 - fee)
     calls.run.check()
 

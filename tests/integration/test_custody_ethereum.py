@@ -26,6 +26,7 @@ def run_rounds(chain: DemoChain, node: Own | Anvil, data: Path, seed: int) -> No
     assert run.reorganisations >= 2
     assert run.starts >= 2
     assert len(run.payees) >= 3
+    assert len(run.deployments) >= 2
 
 
 @pytest.mark.parametrize("seed", [1, 2])
