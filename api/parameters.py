@@ -49,8 +49,9 @@ def _decimal_text(value: Any) -> Any:
 
 DecimalText = Annotated[
     str,
-    BeforeValidator(_decimal_text),
+    # First, next to the type: after a validator of ours it would be checked in Python.
     Field(max_length=64, examples=["1.25"], description="A plain decimal number, as a string."),
+    BeforeValidator(_decimal_text),
 ]
 """An amount, price or quantity: a string, because a JSON number may pass through a float."""
 
