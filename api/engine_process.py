@@ -15,7 +15,7 @@ from api.deployment import Deployment, deployment_of
 from api.engine_local import LocalEngine
 from api.engine_place import PLAIN_ADVICE, tls_of
 from api.engine_server import EngineServer
-from api.engine_tls import LinkTls
+from api.engine_tls import ServerTls
 from api.fence import FenceWatch
 from api.logs import configure_logging
 from api.making import make_engine, make_snapshotter
@@ -53,7 +53,8 @@ def run_engine(
     token = settings.engine_token.get_secret_value()
     if not token:
         raise BadSetting("FOLDEX_ENGINE_TOKEN is needed: the API processes show it to the engine")
-    tls = tls_of(settings, "server")
+    files = tls_of(settings, "server")
+    tls = None if files is None else ServerTls(files)
     configure_logging(settings)
     if tls is None and not is_loopback(settings.engine_host):
         _log.warning("the link is plain TCP on %s: %s", settings.engine_host, PLAIN_ADVICE)
@@ -67,7 +68,7 @@ class _Process:
         self,
         settings: Settings,
         token: str,
-        tls: LinkTls | None,
+        tls: ServerTls | None,
         on_ready: OnReady,
         on_standby: Callable[[str], None],
     ) -> None:

@@ -28,9 +28,8 @@ from api.engine_link import (
     result_frame,
 )
 from api.engine_local import LocalEngine
-from api.engine_pipe import TlsPipe
 from api.engine_port import Result
-from api.engine_tls import BadCertificate, LinkTls, explained
+from api.engine_tls import ServerTls, explained
 from api.logs import correlated
 from api.problems import ApiProblem
 from commands.errors import EngineError
@@ -47,14 +46,13 @@ _log = logging.getLogger(__name__)
 class EngineServer:
     """Takes connections of whoever knows the token. For the thread of one event loop.
 
-    tls: then only of those who have a certificate, too. Raises: BadCertificate: it cannot be used.
+    tls: then only of those who have a certificate, too.
     """
 
-    def __init__(self, engine: LocalEngine, token: str, tls: LinkTls | None = None) -> None:
+    def __init__(self, engine: LocalEngine, token: str, tls: ServerTls | None = None) -> None:
         self.engine = engine
         self.token = token
-        self._tls = tls
-        self._context = None if tls is None else tls.server_context()
+        self.tls = tls
         self.sessions: set[Session] = set()
         self._server: asyncio.Server | None = None
         self._beats: asyncio.Task[None] | None = None
@@ -81,16 +79,6 @@ class EngineServer:
             session.frames.close()
         await asyncio.sleep(0)
 
-    def pipe(self) -> TlsPipe | None:
-        """Return the TLS of a new connection; None: it is plain."""
-        if self._tls is None or self._context is None:
-            return None
-        try:
-            self._context = self._tls.server_context()
-        except BadCertificate as error:
-            _log.error("TLS goes on with the files as they were: %s", error)
-        return TlsPipe(self._context)
-
     def beat(self) -> Beat:
         """Return how the engine is."""
         engine = self.engine
@@ -108,9 +96,8 @@ class Session:
     """One connection: a greeting, then requests, handled in the order in which they come."""
 
     def __init__(self, server: EngineServer) -> None:
-        self.frames = Frames(
-            self._receive, self._lost, on_made=self._made, pauses=True, pipe=server.pipe()
-        )
+        pipe = None if server.tls is None else server.tls.pipe()
+        self.frames = Frames(self._receive, self._lost, on_made=self._made, pauses=True, pipe=pipe)
         self._server = server
         self._nonce = new_nonce()
         self._welcome = False

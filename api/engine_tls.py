@@ -3,6 +3,7 @@
 The files are read anew for every connection: a renewed certificate counts from the next one on.
 """
 
+import logging
 import ssl
 import stat
 from contextlib import suppress
@@ -12,12 +13,15 @@ from typing import Final
 
 from api.engine_frames import LinkError
 from api.engine_link import Side
+from api.engine_pipe import TlsPipe
 from api.settings import variable
 
 _NOT_FOR_OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 """What nobody but the owner may do with a key. A group that may read it is let be."""
 _ROUNDS: Final = 2
 """Of a handshake of TLS 1.3, until both sides have checked the other."""
+
+_log = logging.getLogger(__name__)
 
 
 class BadCertificate(LinkError):
@@ -106,6 +110,25 @@ class LinkTls:
         if self.key.stat().st_mode & _NOT_FOR_OTHERS:
             where = _named("engine_key", self.key)
             raise BadCertificate(f"{where}: others can reach it: chmod 600 {self.key}")
+
+
+class ServerTls:
+    """What the engine listens with: the files as they are, or were when they could last be used.
+
+    Raises: BadCertificate: they never could.
+    """
+
+    def __init__(self, files: LinkTls) -> None:
+        self._files = files
+        self._context = files.server_context()
+
+    def pipe(self) -> TlsPipe:
+        """Return the TLS of a new connection."""
+        try:
+            self._context = self._files.server_context()
+        except BadCertificate as error:
+            _log.error("TLS goes on with the files as they were: %s", error)
+        return TlsPipe(self._context)
 
 
 def explained(error: Exception) -> str:

@@ -27,7 +27,7 @@ from api.engine_questions import (
     MarketFacts,
 )
 from api.engine_server import EngineServer
-from api.engine_tls import LinkTls
+from api.engine_tls import LinkTls, ServerTls
 from api.problems import NotReady, SignatureReplayed
 from api.signatures import Signature
 from commands.command import Command
@@ -84,7 +84,8 @@ class Setting:
 
     @asynccontextmanager
     async def serving(self, port: int = 0) -> AsyncIterator[EngineServer]:
-        server = EngineServer(LocalEngine(self.engine, lambda: NOW_MS), TOKEN, self.tls)
+        tls = None if self.tls is None else ServerTls(self.tls)
+        server = EngineServer(LocalEngine(self.engine, lambda: NOW_MS), TOKEN, tls)
         self.port = await server.start("127.0.0.1", port)
         try:
             yield server

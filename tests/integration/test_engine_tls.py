@@ -18,7 +18,7 @@ from api.engine_client import EngineClient
 from api.engine_local import LocalEngine
 from api.engine_questions import AssetFacts, FindAsset
 from api.engine_server import EngineServer
-from api.engine_tls import LinkTls
+from api.engine_tls import LinkTls, ServerTls
 from commands.engine import Engine
 from commands.receipt import Receipt
 from eventstore.memory import open_memory
@@ -58,7 +58,9 @@ async def serving(tls: LinkTls | None) -> AsyncIterator[tuple[str, int]]:
     with Engine(store.log, store.snapshots, clock_ms=system_clock_ms, writer="test") as engine:
         for command in OPENING:
             engine.execute(command)
-        server = EngineServer(LocalEngine(engine, system_clock_ms), TOKEN, tls)
+        server = EngineServer(
+            LocalEngine(engine, system_clock_ms), TOKEN, None if tls is None else ServerTls(tls)
+        )
         port = await server.start("127.0.0.1", 0)
         try:
             yield "127.0.0.1", port
