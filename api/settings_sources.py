@@ -29,6 +29,7 @@ NOT_SETTINGS: Final = frozenset(
         "FOLDEX_TEST_KAFKA",
         "FOLDEX_TEST_ETHEREUM",
         "FOLDEX_TEST_OPENBAO",
+        "FOLDEX_TEST_OPENBAO_TOKEN",
         "FOLDEX_TEST_POSTGRES_URL",
         "FOLDEX_URL",
     }
