@@ -11,7 +11,7 @@ from typing import Final
 
 from api.deployment import deployment_of
 from api.settings import Settings
-from benchmarks.ordering_clients import ApiKey, Request, send_all
+from benchmarks.ordering_clients import ApiKey, Request, Sent, send_all
 from benchmarks.places import directory
 from benchmarks.workloads import Measured, Workload, fill
 from commands.list_market import ListMarket
@@ -22,17 +22,18 @@ from tests.processes import Process, free_port
 
 KEYS: Final = 100
 """API keys, each of an account, that take turns."""
-CONNECTIONS: Final = 16
 SINGLE_ORDERS: Final = 10_000
+SINGLE_CONNECTIONS: Final = 16
 BATCHED_ORDERS: Final = 50_000
-ORDER_PATH: Final = "/v1/orders"
-BATCH_PATH: Final = "/v1/orders/batch"
+BATCH_CONNECTIONS: Final = 4
+"""More only wait longer: the orders of four batches keep the exchange busy."""
 
 
 def single_orders(workload: Workload) -> Measured:
     """Place orders one by one. Each latency is of an order."""
     bodies = [json.dumps(order).encode() for order in _orders(workload, SINGLE_ORDERS)]
-    return _place(workload, ORDER_PATH, bodies, orders_each=1)
+    seconds, latencies_s = _place(workload, "/v1/orders", bodies, SINGLE_CONNECTIONS)
+    return Measured(len(bodies), seconds, latencies_s)
 
 
 def batches(workload: Workload, orders_each: int) -> Measured:
@@ -42,10 +43,11 @@ def batches(workload: Workload, orders_each: int) -> Measured:
     bodies = [
         json.dumps({"orders": orders[first : first + orders_each]}).encode() for first in firsts
     ]
-    return _place(workload, BATCH_PATH, bodies, orders_each=orders_each)
+    seconds, latencies_s = _place(workload, "/v1/orders/batch", bodies, BATCH_CONNECTIONS)
+    return Measured(len(bodies) * orders_each, seconds, latencies_s)
 
 
-def _place(workload: Workload, path: str, bodies: list[bytes], *, orders_each: int) -> Measured:
+def _place(workload: Workload, path: str, bodies: list[bytes], connections: int) -> Sent:
     """Run `./foldex serve` with the workload's market and accounts, and send it every body."""
     with directory() as data:
         keys = _prepare(data / "exchange", workload)
@@ -59,9 +61,9 @@ def _place(workload: Workload, path: str, bodies: list[bytes], *, orders_each: i
             # A fresh interpreter, so that clients and server share nothing but the machine.
             spawned = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=spawned) as pool:
-                sent = pool.submit(send_all, port, CONNECTIONS, requests).result()
+                sent = pool.submit(send_all, port, connections, requests).result()
             server.end()
-    return Measured(len(bodies) * orders_each, sent.seconds, sent.latencies_s)
+    return sent
 
 
 def _prepare(data: Path, workload: Workload) -> list[ApiKey]:
