@@ -38,6 +38,17 @@ from wallet.types import (
 CONTRACTS = Path(__file__).parent / "contracts"
 ETHER = 10**18
 GWEI = 10**9
+WRAPPED = (
+    "60003560e01c"  # By the selector:
+    "806370a0823114602957"
+    "8063d0e30db014603657"
+    "80632e1a7d4d14603e57"
+    "60006000fd"
+    "5b6004355460005260206000f3"  # balanceOf(address)
+    "5b33543401335500"  # deposit()
+    "5b60043533540333556000600060006000600435335af15000"  # withdraw(uint256)
+)
+"""Wrapped coins: `balanceOf`, `deposit()` and `withdraw(uint256)`, without logs or decimals."""
 RICH = FeePolicy(price_max=1000 * GWEI, total_max=ETHER)
 
 
@@ -146,14 +157,14 @@ class World:
         """Let `rich` deploy a contract, and mine it."""
         made = artefact(name)
         intent = self.contracts.deploy(IntentId(uuid4().hex), made, arguments)
-        attempt = self.attempt(self.rich, intent)
-        self.rpc.call("eth_sendRawTransaction", "0x" + attempt.raw.hex())
-        self.mine()
-        mined = self.chain.outcome([attempt])
-        assert isinstance(mined, Mined)
-        assert mined.ok
-        assert mined.contract is not None
-        return made, mined.contract
+        return made, self._mined(intent)
+
+    def running(self, code: str) -> Address:
+        """Let `rich` deploy a contract that consists of this code, and mine it."""
+        size = f"{len(code) // 2:02x}"
+        copies = bytes.fromhex(f"60{size}600c60003960{size}6000f3{code}")
+        made = Artefact(name="made", abi=[], bytecode=copies)
+        return self._mined(self.contracts.deploy(IntentId(uuid4().hex), made, ()))
 
     def token(self, name: str = "erc20") -> TokenId:
         """Let `rich` deploy a token and keep its whole supply of 10**12 units."""
@@ -164,6 +175,16 @@ class World:
         """Let `rich` call a method; it waits for the next block."""
         intent = self.contracts.transact(IntentId(uuid4().hex), made, address, method, arguments)
         return self.send(self.rich, intent)
+
+    def _mined(self, intent: Intent) -> Address:
+        attempt = self.attempt(self.rich, intent)
+        self.rpc.call("eth_sendRawTransaction", "0x" + attempt.raw.hex())
+        self.mine()
+        mined = self.chain.outcome([attempt])
+        assert isinstance(mined, Mined)
+        assert mined.ok
+        assert mined.contract is not None
+        return mined.contract
 
 
 class DevWorld(World):

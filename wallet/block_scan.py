@@ -60,11 +60,16 @@ class TokensLeft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CoinsReturned:
-    """Coins that contracts sent to an address of ours in a block in which it called one."""
+class ChangedByCall:
+    """What an address of ours holds more or less after calling contracts in a block.
+
+    Only what neither transactions nor logs show: coins that contracts sent back (token: None), and
+    tokens that their own contract gave or took without a `Transfer`, as wrapped coins do.
+    """
 
     address: Address
-    amount: int
+    token: TokenId | None
+    change: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,5 +94,5 @@ class BlockScan:
     transfers: tuple[TransferSeen, ...] = ()
     spends: tuple[Spend, ...] = ()
     left: tuple[TokensLeft, ...] = ()
-    returned: tuple[CoinsReturned, ...] = ()
+    changed: tuple[ChangedByCall, ...] = ()
     ignored: tuple[Ignored, ...] = ()

@@ -58,6 +58,9 @@ class Planner(Protocol):
     def contract_payments(self) -> list[ContractView]:
         """Return those of `KINDS`, the oldest first."""
 
+    def contract_payment(self, intent_id: IntentId) -> ContractView | None:
+        """Return one of them, if there is one."""
+
 
 def contract_intent_id(key: str) -> IntentId:
     """Return the id of what is asked for under a key: never that of a withdrawal or a sweep."""
@@ -128,8 +131,7 @@ class ContractDesk:
 
     def get(self, intent_id: str) -> ContractView:
         """Return one of them. Raises: BadRequest: there is none."""
-        found = (each for each in self.list() if each.id == intent_id)
-        view = next(found, None)
+        view = self._planner.contract_payment(IntentId(intent_id))
         if view is None:
             raise BadRequest(f"there is no deployment or call {intent_id}")
         return view

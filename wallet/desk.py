@@ -214,6 +214,12 @@ class Desk:
             found = [p for p in self._custody.book.records.values() if isinstance(p, Payment)]
             return [self._contract(each) for each in found if each.intent.kind in KINDS]
 
+    def contract_payment(self, intent_id: IntentId) -> ContractView | None:
+        """Return a deployment or call, if there is one."""
+        with self._up_to_date():
+            found = self._custody.book.payment(intent_id)
+            return self._contract(found) if found and found.intent.kind in KINDS else None
+
     def _approve(self, intent: Intent, approval: str) -> None:
         self._custody.reviews.approve(intent, approval)
 

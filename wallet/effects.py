@@ -7,7 +7,7 @@ contract) counts alike, and goes when its block goes.
 
 from typing import Any
 
-from wallet.block_scan import BlockScan, CoinsReturned, Spend, TokensLeft, TransferSeen
+from wallet.block_scan import BlockScan, ChangedByCall, Spend, TokensLeft, TransferSeen
 
 Effect = list[Any]
 
@@ -22,7 +22,7 @@ def effects_of_leaving(scan: BlockScan) -> list[Effect]:
     return [
         *map(_spent, scan.spends),
         *map(_left, scan.left),
-        *map(_returned, scan.returned),
+        *map(_changed, scan.changed),
     ]
 
 
@@ -39,5 +39,5 @@ def _left(left: TokensLeft) -> Effect:
     return [left.address, left.token, -left.amount]
 
 
-def _returned(returned: CoinsReturned) -> Effect:
-    return [returned.address, "", returned.amount]
+def _changed(changed: ChangedByCall) -> Effect:
+    return [changed.address, changed.token or "", changed.change]

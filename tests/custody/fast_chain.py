@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from wallet.block_scan import BlockScan, CoinsReturned, Spend, TokensLeft, TransferSeen
+from wallet.block_scan import BlockScan, ChangedByCall, Spend, TokensLeft, TransferSeen
 from wallet.errors import (
     BadAddress,
     BadRequest,
@@ -239,7 +239,7 @@ class FastChain:
             found.read(tx, moved=moved)
         return BlockScan(
             ref=ref, transfers=tuple(found.transfers), spends=tuple(found.spends),
-            left=tuple(found.left), returned=tuple(found.returned),
+            left=tuple(found.left), changed=tuple(found.changed),
         )  # fmt: skip
 
     def scan_range(self, first: int, count: int, watch: WatchSet) -> list[BlockScan]:
@@ -351,7 +351,7 @@ class _Found:
     transfers: list[TransferSeen] = field(default_factory=list)
     spends: list[Spend] = field(default_factory=list)
     left: list[TokensLeft] = field(default_factory=list)
-    returned: list[CoinsReturned] = field(default_factory=list)
+    changed: list[ChangedByCall] = field(default_factory=list)
 
     def read(self, tx: Tx, *, moved: bool) -> None:
         sender = self.watch.find(tx.sender)
@@ -369,7 +369,8 @@ class _Found:
             if token:
                 self._moved(tx, ordinal, move)
             elif sender == to:
-                self.returned.append(CoinsReturned(address=sender, amount=amount))
+                change = ChangedByCall(address=sender, token=None, change=amount)
+                self.changed.append(change)
 
     def _moved(self, tx: Tx, ordinal: int, move: Move) -> None:
         token, holder, to, amount = TokenId(move[0]), *move[1:]

@@ -9,34 +9,38 @@ import pytest
 
 from api.demo_chain import start_chain
 from api.settings import Settings
+from commands.list_asset import ListAsset
 from tests.custody.ethereum_run import ETHER, Anvil, EthereumRun, Own
-from tests.ethereum_world import World, artefact, someone
+from tests.ethereum_world import WRAPPED, World, artefact, someone
 from wallet.contract_desk import contract_intent_id
 from wallet.ethereum.devnode.node import DevNode
 from wallet.ethereum.devnode.server import DevNodeServer
 from wallet.ethereum.rpc import Rpc
 from wallet.tokens import TokenRequest
-from wallet.types import Address, IntentId, TokenId
+from wallet.types import Address, Intent, IntentId, IntentKind, TokenId
 
 RULES = """
 [[rules]]
 chain = "{chain}"
 kind = "call"
 roles = ["hot"]
-to = ["{payer}", "{token}"]
-selectors = ["0x0c11dedd", "0xa9059cbb", "0x095ea7b3"]
+to = ["{payer}", "{token}", "{wrapped}"]
+selectors = ["0x0c11dedd", "0xa9059cbb", "0x095ea7b3", "0xd0e30db0", "0x2e1a7d4d"]
 per_transaction = "1000000000000000000"
 per_day = "9000000000000000000"
 approvals = 1
 """
-"""`pay(address)`, `transfer(address,uint256)` and `approve(address,uint256)`."""
+"""`pay`, `transfer`, `approve`; and of wrapped coins, `deposit()` and `withdraw(uint256)`."""
 
 
 class Calls:
     """A run in which the hot wallet may call a contract that pays on, and a registered token."""
 
-    def __init__(self, run: EthereumRun, world: World, payer: Address, token: TokenId) -> None:
+    def __init__(
+        self, run: EthereumRun, world: World, *, payer: Address, token: TokenId, wrapped: Address
+    ) -> None:
         self.run, self.world, self.payer, self.token = run, world, payer, token
+        self.wrapped = wrapped
         self.hot = run.custody.keys.hot
 
     def held(self) -> tuple[int, int]:
@@ -59,6 +63,12 @@ class Calls:
         return self.run.plan(
             contracts.transact(new_id(), made, contract, method, arguments, value=value)
         )
+
+    def raw(self, contract: Address, data: str, *, value: int = 0) -> IntentId:
+        return self.run.plan(Intent(
+            id=new_id(), kind=IntentKind.CALL, chain=self.run.custody.chain.id, to=contract,
+            amount=value, data=bytes.fromhex(data),
+        ))  # fmt: skip
 
     def ended(self, intent_id: IntentId) -> tuple[str, int]:
         """Let it be mined deep enough; return how it ended and what it cost the chain."""
@@ -85,7 +95,8 @@ def calls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calls]:
             node = Anvil(url)
         world = World(Rpc.http(url))
         payer, token = world.deploy("payer")[1], world.token()
-        rules = RULES.format(chain=world.chain.id, payer=payer, token=token)
+        wrapped = world.running(WRAPPED)
+        rules = RULES.format(chain=world.chain.id, payer=payer, token=token, wrapped=wrapped)
         settings = Settings(data=tmp_path, ethereum_url=url)
         chain = start_chain(settings, opened, block_s=None, more_policy=rules)
         run = EthereumRun(chain, node, tmp_path, 1)
@@ -95,7 +106,7 @@ def calls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calls]:
             TokenRequest(contract=token, asset="TOK", decimals=6, review=False), "op"
         )
         run.settle(1)
-        made = Calls(run, world, payer, token)
+        made = Calls(run, world, payer=payer, token=token, wrapped=wrapped)
         world.pay(made.hot, 10**6, token)
         run.settle(3)
         yield made
@@ -112,6 +123,27 @@ def test_coins_that_go_along_leave_the_books_and_those_that_come_back_return(cal
     status, fee = calls.ended(calls.run.deploy(77))
     assert (status, calls.held()[0]) == ("paid", before - 77 - fee)
     calls.run.check()
+
+
+def test_coins_that_are_wrapped_and_unwrapped_without_a_transfer_are_in_the_books(
+    calls: Calls,
+) -> None:
+    run, wrapped = calls.run, TokenId(calls.wrapped)
+    run.exchange.do(ListAsset(time_ms=1, asset="WRAP", decimals=8))
+    run.custody.tokens.register(
+        TokenRequest(contract=wrapped, asset="WRAP", decimals=18, decimals_untold=True), "op"
+    )
+    run.settle(1)
+    before, _ = calls.held()
+    status, first = calls.ended(calls.raw(calls.wrapped, "d0e30db0", value=500))
+    assert (status, run.custody.book.holding(calls.hot, wrapped)) == ("paid", 500)
+    status, second = calls.ended(calls.raw(calls.wrapped, "2e1a7d4d" + f"{200:064x}"))
+    assert (status, run.custody.book.holding(calls.hot, wrapped)) == ("paid", 300)
+    assert calls.held()[0] == before - 300 - first - second
+    run.node.reorg(5)
+    run.settle(8)
+    assert run.custody.book.holding(calls.hot, wrapped) == 300
+    run.check()
 
 
 @pytest.mark.parametrize("calls", ["devnode"], indirect=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.ethereum_world import ETHER, DevWorld, receipt_of, someone
-from wallet.block_scan import BlockScan, TransferSeen
+from tests.ethereum_world import ETHER, WRAPPED, DevWorld, receipt_of, someone
+from wallet.block_scan import BlockScan, ChangedByCall, TransferSeen
 from wallet.chain import Chain, Contracts
 from wallet.errors import NodeLagging
 from wallet.types import Address, BlockHash, Credit, Token, TokenId, WatchSet
@@ -224,7 +224,7 @@ def test_coins_that_a_contract_sends_back_to_its_caller_are_measured(world: DevW
     world.pay(mine, 5)
     world.mine()
     scan = scan_tip(world, WatchSet([mine]))
-    assert [(each.address, each.amount) for each in scan.returned] == [(mine, 42)]
+    assert scan.changed == (ChangedByCall(address=mine, token=None, change=42),)
     assert [seen.amount for seen in scan.transfers] == [5]
     assert [spend.amount for spend in scan.spends] == [30, 12, 5]
 
@@ -236,7 +236,7 @@ def test_plain_payments_are_not_measured(world: DevWorld, monkeypatch: pytest.Mo
     world.mine()
     refuse_balances(world, monkeypatch)
     scan = scan_tip(world, WatchSet([world.rich.address], [Token(id=token)]))
-    assert (len(scan.spends), len(scan.left), scan.returned) == (2, 1, ())
+    assert (len(scan.spends), len(scan.left), scan.changed) == (2, 1, ())
 
 
 def test_without_the_state_of_old_blocks_what_came_back_is_not_known_and_nothing_waits(
@@ -249,13 +249,33 @@ def test_without_the_state_of_old_blocks_what_came_back_is_not_known_and_nothing
     world.mine()
     refuse_balances(world, monkeypatch)
     scan = scan_tip(world, WatchSet([mine]))
-    assert (len(scan.spends), scan.returned) == (1, ())
-    assert "what contracts returned to us in block 2 is not known" in caplog.text
+    assert (len(scan.spends), scan.changed) == (1, ())
+    assert "what calls changed for us in block 2 is not known" in caplog.text
     gone = world.chain.tip()
     monkeypatch.undo()
     world.node.reorg(1)
     with pytest.raises(NodeLagging):
         world.chain.scan(gone, WatchSet([mine]))
+
+
+def test_tokens_that_their_contract_gives_and_takes_without_a_log_are_measured(
+    world: DevWorld,
+) -> None:
+    """Wrapped ether tells of a deposit and of a withdrawal, but of no transfer then."""
+    mine, wrapped = world.rich.address, world.running(WRAPPED)
+    token = TokenId(wrapped)
+    watch = WatchSet([mine], [Token(id=token)])
+    world.force(wrapped, value=50, data=bytes.fromhex("d0e30db0"))
+    world.mine()
+    assert [(e.token, e.change) for e in scan_tip(world, watch).changed] == [(token, 50)]
+    world.force(wrapped, data=bytes.fromhex("2e1a7d4d") + (20).to_bytes(32, "big"))
+    world.mine()
+    scan = scan_tip(world, watch)
+    assert {(e.token, e.change) for e in scan.changed} == {(token, -20), (None, 20)}
+    assert (scan.transfers, scan.left) == ((), ())
+    world.force(wrapped, value=1, data=bytes.fromhex("d0e30db0"))
+    world.mine()
+    assert scan_tip(world, WatchSet([mine])).changed == (), "it is not registered"
 
 
 def refuse_balances(world: DevWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,9 @@
 import pytest
 
 from tests.ethereum_world import DevWorld, someone
-from wallet.chain import Artefact
 from wallet.errors import TokenMismatch, UnknownContract
 from wallet.ethereum.tokens import read_number
-from wallet.types import IntentId, Mined, TokenId
+from wallet.types import TokenId
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +44,14 @@ TWO_FIVE_SIX = "61010060005260206000f3"
 """A contract that answers everything with 256."""
 
 
-def running(world: DevWorld, code: str) -> TokenId:
-    """Deploy a contract that consists of this code."""
-    size = f"{len(code) // 2:02x}"
-    copies = bytes.fromhex(f"60{size}600c60003960{size}6000f3{code}")
-    made = Artefact(name="made", abi=[], bytecode=copies)
-    attempt = world.attempt(world.rich, world.contracts.deploy(IntentId(code), made, ()))
-    world.rpc.call("eth_sendRawTransaction", "0x" + attempt.raw.hex())
-    world.mine()
-    mined = world.chain.outcome([attempt])
-    assert isinstance(mined, Mined)
-    return TokenId(mined.contract or "")
-
-
 def test_a_collectible_that_tells_balances_is_no_token_either(world: DevWorld) -> None:
     with pytest.raises(TokenMismatch, match="or of one each"):
-        world.chain.token_decimals(running(world, ONE_BUT_NO_DECIMALS))
+        world.chain.token_decimals(TokenId(world.running(ONE_BUT_NO_DECIMALS)))
 
 
 def test_decimals_that_are_too_many_for_a_byte_are_none(world: DevWorld) -> None:
     with pytest.raises(TokenMismatch, match="its decimals are no such number"):
-        world.chain.token_decimals(running(world, TWO_FIVE_SIX))
+        world.chain.token_decimals(TokenId(world.running(TWO_FIVE_SIX)))
 
 
 def test_only_one_word_is_a_number() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from wallet.block_scan import BlockScan, CoinsReturned
+from wallet.block_scan import BlockScan, ChangedByCall
 from wallet.chain import Heads
 from wallet.errors import (
     BadAddress,
@@ -19,7 +19,7 @@ from wallet.errors import (
 from wallet.ethereum import build, fees, outcome, transaction
 from wallet.ethereum.heads import POLL_S, PolledHeads, SubscribedHeads
 from wallet.ethereum.rpc import Rpc, RpcError, hint, result_of
-from wallet.ethereum.scan import Found, Holding, find, measure, measure_coins, ref_of
+from wallet.ethereum.scan import CalledHolding, Found, Holding, find, measure, measure_calls, ref_of
 from wallet.ethereum.tokens import (
     COLLECTIBLE_CALL,
     DECIMALS_SELECTOR,
@@ -287,26 +287,29 @@ class EthereumChain:
 
     def _measured(self, found: Found) -> BlockScan:
         scan = self._with_tokens_measured(found)
-        return replace(scan, returned=self._returned(found)) if found.coins else scan
+        return replace(scan, changed=self._changed(found, scan)) if found.called else scan
 
-    def _returned(self, found: Found) -> tuple[CoinsReturned, ...]:
-        """Return what contracts sent to callers of ours.
+    def _changed(self, found: Found, scan: BlockScan) -> tuple[ChangedByCall, ...]:
+        """Return what contracts changed in what their callers of ours hold.
 
         A node that has the block but no state of so long ago cannot tell. The chain is followed all
         the same: what is missing in the books then is a difference that people look at.
         """
-        ref, callers = found.scan.ref, list(found.coins)
-        states = [{"blockHash": block} for block in (ref.parent, ref.hash)]
-        asked: list[Request] = [("eth_getBalance", [a, s]) for s in states for a in callers]
+        called = sorted(found.called, key=str)
+        asked = [_holding(each, at) for at in (scan.ref.parent, scan.ref.hash) for each in called]
         try:
-            held = [int(answer, 16) for answer in self.rpc.batch(asked)]
+            answers = self.rpc.batch(asked)
         except NodeLagging:
-            if self.rpc.call("eth_getBlockByHash", ref.hash, False) is None:
+            if self.rpc.call("eth_getBlockByHash", scan.ref.hash, False) is None:
                 raise
-            _log.warning("what contracts returned to us in block %d is not known", ref.height)
+            _log.warning("what calls changed for us in block %d is not known", scan.ref.height)
             return ()
-        before = dict(zip(callers, held[: len(callers)], strict=True))
-        return measure_coins(found, before, dict(zip(callers, held[len(callers) :], strict=True)))
+        held = [
+            int(answer, 16) if token is None else read_balance(answer)
+            for (token, _), answer in zip([*called, *called], answers, strict=True)
+        ]
+        before = dict(zip(called, held[: len(called)], strict=True))
+        return measure_calls(scan, before, dict(zip(called, held[len(called) :], strict=True)))
 
     def _with_tokens_measured(self, found: Found) -> BlockScan:
         if not found.measured:
@@ -331,10 +334,7 @@ class EthereumChain:
 
     def _holdings(self, wanted: Iterable[tuple[Holding, BlockHash]]) -> list[int]:
         """Return balances of tokens as of blocks."""
-        requests: list[Request] = []
-        for (token, address), block in wanted:
-            call = {"to": token, "data": "0x" + balance_call(address).hex()}
-            requests.append(("eth_call", [call, {"blockHash": block}]))
+        requests = [_holding(holding, block) for holding, block in wanted]
         return [read_balance(answer) for answer in self.rpc.batch(requests)]
 
 
@@ -342,6 +342,15 @@ def heads_url(url: str) -> str:
     """Return where a node at an HTTP URL tells of new heads: the same place over WebSocket."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
+
+
+def _holding(holding: CalledHolding, block: BlockHash) -> Request:
+    """Return what asks for a balance as of a block, of a token or of the chain's own coin."""
+    token, address = holding
+    if token is None:
+        return "eth_getBalance", [address, {"blockHash": block}]
+    call = {"to": token, "data": "0x" + balance_call(address).hex()}
+    return "eth_call", [call, {"blockHash": block}]
 
 
 def _linked(answers: Iterable[Any]) -> list[Any]:

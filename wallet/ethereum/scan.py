@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wallet.block_scan import BlockScan, CoinsReturned, Ignored, Spend, TokensLeft, TransferSeen
+from wallet.block_scan import BlockScan, ChangedByCall, Ignored, Spend, TokensLeft, TransferSeen
+from wallet.effects import effects_of
 from wallet.errors import NodeLagging
 from wallet.ethereum.tokens import TransferLog, read_transfer, read_transfer_call
 from wallet.keys.ethereum import checksummed
@@ -30,21 +31,23 @@ Json = Mapping[str, Any]
 NATIVE = "native"
 Holding = tuple[TokenId, Address]
 """A token and the address that holds it."""
+CalledHolding = tuple[TokenId | None, Address]
+"""The same; None: the chain's own coin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What a block says, before tokens that may say too much are measured.
 
-    measured: what must be measured. sent: what of it left in the same block, by its logs. coins:
-    by how much the coins of those who called contracts changed by all that can be seen; contracts
-    may have sent them some more.
+    measured: what must be measured. sent: what of it left in the same block, by its logs. called:
+    the callers of contracts with what those may have changed without a trace: coins, and the token
+    that was called itself.
     """
 
     scan: BlockScan
     measured: frozenset[Holding] = frozenset()
     sent: Mapping[Holding, int] = field(default_factory=dict)
-    coins: Mapping[Address, int] = field(default_factory=dict)
+    called: frozenset[CalledHolding] = frozenset()
 
 
 def ref_of(block: Json) -> BlockRef:
@@ -93,21 +96,23 @@ def measure(found: Found, before: Mapping[Holding, int], after: Mapping[Holding,
     return replace(found.scan, transfers=tuple(kept), ignored=tuple(ignored))
 
 
-def measure_coins(
-    found: Found, before: Mapping[Address, int], after: Mapping[Address, int]
-) -> tuple[CoinsReturned, ...]:
-    """Return what contracts sent to those who called them: what no transaction shows.
+def measure_calls(
+    scan: BlockScan, before: Mapping[CalledHolding, int], after: Mapping[CalledHolding, int]
+) -> tuple[ChangedByCall, ...]:
+    """Return what calls changed besides all that the scan shows.
 
-    before, after: coins as of the parent and as of the block. Coins that are missing besides are
-    not made good here: they are a difference, which people have to look at.
+    before, after: what callers held as of the parent and as of the block. Coins that are missing
+    are not made good here: no call takes them, so they are a difference that people look at.
     """
-    more = {
-        address: after[address] - before[address] - seen for address, seen in found.coins.items()
-    }
+    left = {holding: after[holding] - before[holding] for holding in before}
+    for address, token, change in effects_of(scan):
+        holding = (TokenId(token) if token else None, address)
+        if holding in left:
+            left[holding] -= change
     return tuple(
-        CoinsReturned(address=address, amount=amount)
-        for address, amount in sorted(more.items())
-        if amount > 0
+        ChangedByCall(address=address, token=token, change=change)
+        for (token, address), change in left.items()
+        if change > 0 or (change and token is not None)
     )
 
 
@@ -122,8 +127,7 @@ class _Reader:
         self._measured: set[Holding] = set()
         self._sent: Counter[Holding] = Counter()
         self._left: list[TokensLeft] = []
-        self._coins: Counter[Address] = Counter()
-        self._callers: set[Address] = set()
+        self._called: set[CalledHolding] = set()
 
     def read(self, transaction: Json, receipt: Json) -> None:
         """Take in one transaction. What failed moved nothing, whatever was moved inside it."""
@@ -150,15 +154,15 @@ class _Reader:
             scan=scan,
             measured=frozenset(self._measured),
             sent=self._sent,
-            coins={address: self._coins[address] for address in self._callers},
+            called=frozenset(self._called),
         )
 
     def _read_spend(self, sender: Address, transaction: Json, receipt: Json, *, ok: bool) -> None:
         spend = _spend(self._chain, sender, transaction, receipt, ok=ok)
         self._spends.append(spend)
-        self._coins[sender] -= spend.amount + spend.fee
         if ok and _calls(transaction):
-            self._callers.add(sender)
+            token = self._watch.find_token(transaction["to"] or "")
+            self._called |= {(None, sender), (token.id if token else None, sender)}
 
     def _read_native(self, transaction: Json) -> None:
         """Take coins that arrived with the transaction, whether it also carries data or not."""
@@ -168,7 +172,6 @@ class _Reader:
             txid, sender = TxId(transaction["hash"]), transaction["from"]
             seen = self._seen(txid, NATIVE, sender=sender, address=address, amount=amount)
             self._transfers.append(seen)
-            self._coins[address] += amount
 
     def _read_token(self, txid: TxId, ordinal: int, transfer: TransferLog, *, own: bool) -> None:
         token, locator = self._watch.find_token(transfer.contract), f"log-{ordinal}"
