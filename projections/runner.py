@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from eventstore.background import Background
 from eventstore.commit import GENESIS, Commit, Head
@@ -22,13 +22,6 @@ Progress = Callable[[int, int], None]
 """Called with the position reached and the log's last position."""
 
 _log = logging.getLogger(__name__)
-
-
-class Lag(NamedTuple):
-    """How far the views are behind the log: events, and the age of the oldest of them in ms."""
-
-    events: int
-    ms: int
 
 
 class ProjectionRunner:
@@ -53,13 +46,6 @@ class ProjectionRunner:
     def position(self) -> int:
         """The event position that the views have reached."""
         return self._head.position
-
-    def lag(self, now_ms: int) -> Lag:
-        """Return how far the views are behind the log as it is now. Raises: StoreError."""
-        commit, position, _ = self._head
-        last = self._log.stored_head().position
-        waiting = self._log.read(commit, 1) if last > position else []
-        return Lag(last - position, max(0, now_ms - waiting[0].time_ms)) if waiting else Lag(0, 0)
 
     def start(self) -> None:
         """Open the views, or build them if there are none or an older version's; then follow.

@@ -56,9 +56,7 @@ def kafka_bootstrap() -> str:
     Topics are not made on first use. Give topics, groups and transactional ids fresh names.
     """
     address = services.address_of("kafka")
-    host, _, port = address.partition(",")[0].rpartition(":")
-    if not accepts_connections(host, int(port)):
-        services.missing("kafka", f"nothing answers at {address}")
+    _require_listener("kafka", address.partition(",")[0])
     return address
 
 
@@ -72,9 +70,7 @@ def brokers(kafka_bootstrap: str) -> Brokers:
 def openbao_url() -> str:
     """Return the URL of the key service; skip the test when it is down. Its keys do not stay."""
     url = services.address_of("openbao")
-    host, _, port = url.rpartition("/")[2].rpartition(":")
-    if not accepts_connections(host, int(port)):
-        services.missing("openbao", f"nothing answers at {url}")
+    _require_listener("openbao", url.rpartition("/")[2])
     return url
 
 
@@ -89,3 +85,10 @@ def ethereum_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         url = control.start(clone, ["ethereum"])["ethereum"]
     yield url
     control.stop(clone, wipe=True)
+
+
+def _require_listener(name: str, address: str) -> None:
+    """Skip the test unless something listens at `host:port`; fail it under `make test`."""
+    host, _, port = address.rpartition(":")
+    if not accepts_connections(host, int(port)):
+        services.missing(name, f"nothing answers at {address}")
