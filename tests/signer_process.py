@@ -8,16 +8,18 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from tests.signer_world import policy_text
+from tests.signer_world import CHAIN, approvals, policy_text, raw
+from wallet.approvals import format_approval
 from wallet.errors import SignerUnavailable
 from wallet.keys.secret import Secret
 from wallet.signer.client import SignerClient
 from wallet.signer.journal import Journal
+from wallet.types import Address, Intent, Slot, Unsigned
 from wallet.vault import vault
 from wallet.vault.contents import Contents, Key, Seed
-from wallet.vault.document import ONLINE_ROLES
+from wallet.vault.document import ONLINE_ROLES, Role
 from wallet.vault.keyring import Keyring
 from wallet.vault.protection import PassphraseProtection
 
@@ -111,3 +113,16 @@ class SignerProcess:
         assert self.process is not None
         self.process.send_signal(how)
         return self.process.wait(timeout=30)
+
+
+def unsigned(signer: SignerProcess, intent: Intent, nonce: int, **parts: Any) -> Unsigned:
+    """Return the transaction of an intent, from the hot wallet."""
+    slot = Slot.numbered(CHAIN, Address(signer.keyring.address(Role.HOT, 0)), nonce)
+    transaction = raw(signer.keyring, intent, nonce=nonce, **parts)
+    return Unsigned(intent_id=intent.id, slot=slot, raw=transaction, fee_max=0)
+
+
+def approved(intent: Intent, *names: str) -> list[str]:
+    """Return the officers' approvals of an intent, given now, as the signer takes them."""
+    now_ms = time.time_ns() // 1_000_000
+    return [format_approval(each) for each in approvals(intent, *names, approved_ms=now_ms)]

@@ -164,6 +164,26 @@ def payload(intent: Intent, owner: str) -> tuple[bytes, int, bytes]:
     return (parse_address(intent.to) if intent.to else b""), intent.amount, intent.data
 
 
+def raw(
+    keyring: Keyring, intent: Intent, key: KeyRef = HOT, nonce: int = 0, **parts: object
+) -> bytes:
+    """Return the unsigned transaction of an intent, with parts changed."""
+    to, value, data = payload(intent, keyring.address(key.role, key.index))
+    fields: dict[str, object] = {
+        "chain_id": 1337,
+        "nonce": nonce,
+        "tip": GWEI,
+        "price": 30 * GWEI,
+        "gas": 100_000,
+        "to": to,
+        "value": value,
+        "data": data,
+        "access_list": [],
+    }
+    fields.update(parts)
+    return b"\x02" + rlp.encode(list(fields.values()))  # type: ignore[arg-type]
+
+
 @dataclass
 class World:
     """One signer and all around it; it can be restarted."""
@@ -206,20 +226,7 @@ class World:
 
     def raw(self, intent: Intent, key: KeyRef = HOT, nonce: int = 0, **parts: object) -> bytes:
         """Return the unsigned transaction of an intent, with parts changed."""
-        to, value, data = payload(intent, self.keyring.address(key.role, key.index))
-        fields: dict[str, object] = {
-            "chain_id": 1337,
-            "nonce": nonce,
-            "tip": GWEI,
-            "price": 30 * GWEI,
-            "gas": 100_000,
-            "to": to,
-            "value": value,
-            "data": data,
-            "access_list": [],
-        }
-        fields.update(parts)
-        return b"\x02" + rlp.encode(list(fields.values()))  # type: ignore[arg-type]
+        return raw(self.keyring, intent, key, nonce, **parts)
 
     def slot(self, key: KeyRef = HOT, nonce: int = 0) -> Slot:
         """Return a slot of one of our addresses."""

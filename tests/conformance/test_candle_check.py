@@ -9,8 +9,8 @@ from projections.database import ViewStore
 from projections.intervals import INTERVALS
 from projections.runner import catch_up
 from projections.views import Views
-from tests.conformance.test_projections import Day
 from tests.conformance.view_backends import PostgresBackend, ViewBackend
+from tests.day import Day
 
 
 @pytest.fixture

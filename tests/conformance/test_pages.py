@@ -16,7 +16,7 @@ from projections.runner import catch_up
 from projections.table import Table
 from projections.view_set import TABLES
 from projections.views import Views
-from tests.conformance.test_projections import Day
+from tests.day import Day
 
 PAGED = [table for table in TABLES if table.in_pages]
 COMMANDS = 400

@@ -7,9 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.exchange import Exchange
 from eventstore.memory import open_memory
-from eventstore.store import Store
 from projections.compare import fingerprint
 from projections.database import Overtaken, ViewsBroken, ViewStore
 from projections.runner import ProjectionRunner, catch_up, rebuild
@@ -17,40 +15,10 @@ from projections.view_set import MARKETS as MARKETS_GROUP
 from projections.view_set import Batch, ViewSet
 from projections.views import Views
 from tests.conformance.view_backends import ViewBackend
-from tests.model.chance import Chance
-from tests.model.side_by_side import MARKETS, SideBySide
+from tests.day import Day
+from tests.model.side_by_side import MARKETS
 
 COMMANDS = 1_500
-COMMANDS_PER_COMMIT = 7
-
-
-class Day:
-    """A log of random commands, and the exchange that decided them."""
-
-    def __init__(self, store: Store, seed: int = 11) -> None:
-        self.log = store.log
-        self._pair = SideBySide()
-        self._chance = Chance(seed)
-        self._stored = 0
-        self._store()
-
-    @property
-    def exchange(self) -> Exchange:
-        return self._pair.exchange
-
-    def go_on(self, commands: int) -> None:
-        """Append what so many more commands cause, a few commands in a commit."""
-        for number in range(commands):
-            self._pair.do(self._chance.command(self._pair.naive))
-            if number % COMMANDS_PER_COMMIT == 0:
-                self._store()
-        self._store()
-
-    def _store(self) -> None:
-        events = self._pair.events[self._stored :]
-        if events:
-            self.log.append(events, events[-1].time_ms)
-            self._stored += len(events)
 
 
 @pytest.fixture
@@ -89,7 +57,6 @@ def test_depth_and_open_orders_equal_the_book(
     catch_up(day.log, view_store)
     for symbol, market in day.exchange.markets.items():
         shown = views.depth(symbol, limit=10_000)
-        assert shown is not None
         assert shown is not None
         for side, levels in ((market.bids, shown.bids), (market.asks, shown.asks)):
             book = [

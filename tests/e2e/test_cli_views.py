@@ -11,7 +11,7 @@ from eventstore.sqlite import open_sqlite
 from projections.postgres import PostgresViews, migrate
 from projections.runner import catch_up
 from projections.sqlite import SQLiteViews
-from tests.conformance.test_projections import Day
+from tests.day import Day
 from tests.e2e.test_cli import foldex
 
 

@@ -1,8 +1,6 @@
 """Views of markets that are folded from Kafka are those that are folded from the store."""
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,22 +15,15 @@ from kafka.admin import KafkaAdminClient
 from domain.events import MarketResumed
 from eventstore.kafka_errors import BusError, PoisonRecord, RecordsLost
 from eventstore.kafka_topics import ensure_topics
-from eventstore.memory import open_memory
 from eventstore.messages import encode_event
 from eventstore.published import SQLitePublished
 from eventstore.publisher import Publisher
-from projections.compare import Difference, compare
 from projections.kafka_feed import KafkaFeed
-from projections.postgres import PostgresViews, migrate
-from projections.runner import ProjectionRunner, rebuild
-from projections.sqlite import SQLiteViews
-from projections.view_set import ACCOUNTS
-from projections.views import Views
-from tests.conformance.test_projections import Day
+from projections.postgres import migrate
+from projections.runner import rebuild
+from tests.feed_world import COMMANDS, FeedWorld
 from tests.kafka_world import PLANS, Topics, fresh_topics, read_topic
 from tests.waiting import until
-
-COMMANDS = 300
 
 
 @pytest.fixture
@@ -41,111 +32,31 @@ def topics(kafka_bootstrap: str) -> Iterator[Topics]:
         yield topics
 
 
-class World:
-    """A log that goes on, its publisher, and views: accounts from the log, markets from Kafka."""
-
-    def __init__(
-        self, topics: Topics, directory: Path, resources: ExitStack, views_url: str = ""
-    ) -> None:
-        self.topics = topics
-        self.directory = directory
-        self._place = views_url or str(directory / "kafka")
-        self._resources = resources
-        self.day = Day(resources.enter_context(open_memory()))
-        self.day.go_on(COMMANDS)
-        positions = SQLitePublished(directory)
-        resources.callback(positions.close)
-        self.publisher = Publisher(
-            self.day.log, positions, topics.brokers, topic=topics.events, clock_ms=lambda: 0
-        )
-        resources.callback(self.publisher.stop)
-        self.store = PostgresViews(views_url) if views_url else SQLiteViews(Path(self._place))
-        resources.callback(self.store.close)
-        self.views = Views(self.store)
-        resources.callback(self.views.close)
-        rebuild(self.day.log, self.store)
-        self._accounts = ProjectionRunner(self.day.log, self.store, groups=[ACCOUNTS])
-        resources.callback(self._accounts.stop)
-
-    def feed(self, group: str = "") -> KafkaFeed:
-        """Return a worker; without a group's name it shares the partitions with all others."""
-        feed = KafkaFeed(
-            self.store,
-            self.topics.brokers,
-            topic=self.topics.events,
-            errors_topic=self.topics.errors,
-            group=self.topics.prefix + group,
-            session_timeout_ms=6_000,
-        )
-        self._resources.callback(feed.stop)
-        return feed
-
-    def child(self, group: str = "") -> "subprocess.Popen[bytes]":
-        """Return such a worker in a process of its own."""
-        topics = self.topics
-        child = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tests.simulation.feed_child", self._place),
-                *(topics.bootstrap, topics.prefix, topics.prefix + group),
-            ]
-        )
-        self._resources.callback(child.wait)
-        self._resources.callback(child.kill)
-        return child
-
-    def go_on(self, commands: int = COMMANDS) -> None:
-        """Let more happen, publish it, and fold it into the views of accounts."""
-        self.day.go_on(commands)
-        self.publish()
-        while self._accounts.run_once():
-            pass
-
-    def publish(self) -> None:
-        while self.publisher.run_once():
-            pass
-
-    @property
-    def is_complete(self) -> bool:
-        return self.views.position() == self.day.log.head.position
-
-    def differences(self) -> list[Difference]:
-        """Return how the views differ from views that are folded from the log alone."""
-        reference = SQLiteViews(self.directory / "store")
-        rebuild(self.day.log, reference)
-        views = Views(reference)
-        try:
-            return compare(self.views, views)
-        finally:
-            views.close()
-
-    def require_exact(self) -> None:
-        until(lambda: self.is_complete, "the views are complete")
-        assert self.differences() == []
-
-
 @pytest.fixture
-def world(topics: Topics, tmp_path: Path) -> Iterator[World]:
+def world(topics: Topics, tmp_path: Path) -> Iterator[FeedWorld]:
     """Its views are in SQLite: for what does not depend on the database."""
     with ExitStack() as resources:
-        yield World(topics, tmp_path, resources)
+        yield FeedWorld(topics, tmp_path, resources)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def each_world(request: pytest.FixtureRequest, topics: Topics, tmp_path: Path) -> Iterator[World]:
+def each_world(
+    request: pytest.FixtureRequest, topics: Topics, tmp_path: Path
+) -> Iterator[FeedWorld]:
     """Its views are in each database in turn."""
     url = ""
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_database")
         migrate(url)
     with ExitStack() as resources:
-        yield World(topics, tmp_path, resources, url)
+        yield FeedWorld(topics, tmp_path, resources, url)
 
 
 def fold_until(feed: KafkaFeed, done: Callable[[], bool]) -> None:
     until(lambda: feed.run_once() >= 0 and done(), "the feed folds")
 
 
-def test_views_from_kafka_are_those_from_the_store(each_world: World) -> None:
+def test_views_from_kafka_are_those_from_the_store(each_world: FeedWorld) -> None:
     world = each_world
     world.publish()
     feed = world.feed()
@@ -159,7 +70,7 @@ def test_views_from_kafka_are_those_from_the_store(each_world: World) -> None:
     assert set(feed.reached.values()) == {world.day.log.head.position}
 
 
-def test_repeats_change_nothing(world: World, tmp_path: Path) -> None:
+def test_repeats_change_nothing(world: FeedWorld, tmp_path: Path) -> None:
     feed = world.feed()
     feed.start()
     world.go_on()
@@ -182,7 +93,7 @@ def test_repeats_change_nothing(world: World, tmp_path: Path) -> None:
     assert feed.failed is None
 
 
-def test_a_rebuild_from_the_store_is_taken_over_where_it_ends(each_world: World) -> None:
+def test_a_rebuild_from_the_store_is_taken_over_where_it_ends(each_world: FeedWorld) -> None:
     world = each_world
     feed = world.feed()
     feed.start()
@@ -197,7 +108,7 @@ def test_a_rebuild_from_the_store_is_taken_over_where_it_ends(each_world: World)
 
 
 def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_killed(
-    each_world: World,
+    each_world: FeedWorld,
 ) -> None:
     world = each_world
     feed = world.feed()
@@ -217,7 +128,7 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
 
 
 def test_a_worker_that_slept_through_losing_its_partitions_writes_nothing(
-    each_world: World,
+    each_world: FeedWorld,
 ) -> None:
     world = each_world
     child = world.child()
@@ -239,7 +150,7 @@ def test_a_worker_that_slept_through_losing_its_partitions_writes_nothing(
 
 
 def test_workers_that_all_believe_a_partition_is_theirs_fold_each_event_once(
-    each_world: World,
+    each_world: FeedWorld,
 ) -> None:
     world = each_world
     feeds = [world.feed("one"), world.feed("two"), world.feed("three")]
@@ -253,7 +164,7 @@ def test_workers_that_all_believe_a_partition_is_theirs_fold_each_event_once(
 
 
 def test_a_worker_that_comes_late_to_a_batch_begins_again_from_what_another_wrote(
-    each_world: World,
+    each_world: FeedWorld,
 ) -> None:
     world = each_world
     first, late = world.feed("one"), world.feed("two")
@@ -272,7 +183,7 @@ Header = tuple[str, bytes]
 EVENT = MarketResumed(1_700_000_000_000, "A-B")
 
 
-def send(world: World, value: bytes, headers: list[Header]) -> int:
+def send(world: FeedWorld, value: bytes, headers: list[Header]) -> int:
     """Write a record of somebody else's to partition 0; return its offset."""
     producer = KafkaProducer(bootstrap_servers=world.topics.bootstrap)
     sent = producer.send(
@@ -318,7 +229,7 @@ FAR = 10**9
     ids=["not json", "other json", "no position", "disagreeing", "newer version", "bad marker"],
 )
 def test_a_record_that_no_publisher_wrote_stops_the_worker_and_is_reported(
-    world: World, value: bytes, headers: list[Header], reason: str
+    world: FeedWorld, value: bytes, headers: list[Header], reason: str
 ) -> None:
     world.publish()
     feed = world.feed()
@@ -340,7 +251,7 @@ def test_a_record_that_no_publisher_wrote_stops_the_worker_and_is_reported(
     assert report["request"]["offset"] == offset
 
 
-def test_a_hole_in_the_positions_stops_the_worker(world: World) -> None:
+def test_a_hole_in_the_positions_stops_the_worker(world: FeedWorld) -> None:
     feed = world.feed()
     feed.start()
     world.go_on()
@@ -354,7 +265,7 @@ def test_a_hole_in_the_positions_stops_the_worker(world: World) -> None:
     assert [each["error_code"] for each in reports(world)] == ["records_lost"]
 
 
-def test_a_rebuild_gets_past_a_bad_record(world: World) -> None:
+def test_a_rebuild_gets_past_a_bad_record(world: FeedWorld) -> None:
     feed = world.feed()
     feed.start()
     world.go_on()
@@ -373,7 +284,7 @@ def test_a_rebuild_gets_past_a_bad_record(world: World) -> None:
     world.require_exact()
 
 
-def test_records_that_were_deleted_before_they_were_read_stop_the_worker(world: World) -> None:
+def test_records_that_were_deleted_before_they_were_read_stop_the_worker(world: FeedWorld) -> None:
     feed = world.feed()
     world.go_on()
     fold_until(feed, lambda: world.is_complete)
@@ -392,7 +303,7 @@ def test_records_that_were_deleted_before_they_were_read_stop_the_worker(world: 
     assert "rebuild" in str(stopped)
 
 
-def test_a_topic_that_was_made_anew_stops_the_worker(world: World) -> None:
+def test_a_topic_that_was_made_anew_stops_the_worker(world: FeedWorld) -> None:
     feed = world.feed()
     world.go_on()
     fold_until(feed, lambda: world.is_complete)
@@ -408,7 +319,7 @@ def test_a_topic_that_was_made_anew_stops_the_worker(world: World) -> None:
     assert isinstance(stop_of(late), RecordsLost)
 
 
-def reports(world: World) -> list[dict[str, Any]]:
+def reports(world: FeedWorld) -> list[dict[str, Any]]:
     """Return the messages of the topic `errors`."""
     found = read_topic(world.topics.bootstrap, world.topics.errors)
     return [msgspec.json.decode(each.value) for records in found.values() for each in records]

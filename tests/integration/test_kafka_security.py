@@ -28,8 +28,8 @@ from eventstore.publisher import Publisher
 from tests import services
 from tests.certificates import Authority
 from tests.custody.world import World as Custody
+from tests.feed_world import FeedWorld
 from tests.integration import test_custody_bus as custody_bus
-from tests.integration.test_kafka_feed import World
 from tests.kafka_world import PLANS, Topics, append, fresh_topics
 from tests.waiting import until
 from wallet.bus import ADDRESS_CREATED, COMMAND
@@ -118,7 +118,7 @@ def test_events_reach_the_views_through_tls_with_a_password(
 ) -> None:
     with ExitStack() as resources:
         topics = resources.enter_context(fresh_topics(secured.plain, secured.brokers))
-        world = World(topics, tmp_path, resources)
+        world = FeedWorld(topics, tmp_path, resources)
         world.publish()
         world.feed().start()
         world.go_on()

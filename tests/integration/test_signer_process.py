@@ -8,19 +8,17 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from tests.beside import beside
-from tests.signer_process import PASSPHRASE, ROOT, SignerProcess
+from tests.signer_process import PASSPHRASE, ROOT, SignerProcess, approved, unsigned
 from tests.signer_world import (
     CHAIN,
     ETHER,
@@ -29,10 +27,8 @@ from tests.signer_world import (
     OTHER,
     PAYEE,
     World,
-    approvals,
     withdrawal,
 )
-from wallet.approvals import format_approval
 from wallet.book import Book
 from wallet.errors import (
     ApprovalRequired,
@@ -65,20 +61,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignerProcess]
 def client(running: SignerProcess) -> Iterator[SignerClient]:
     with closing(SignerClient(running.socket)) as client:
         yield client
-
-
-def unsigned(signer: SignerProcess, intent: Intent, nonce: int, **parts: Any) -> Unsigned:
-    """Return the transaction of an intent, from the hot wallet."""
-    world = World.__new__(World)
-    world.keyring = signer.keyring
-    raw = world.raw(intent, nonce=nonce, **parts)
-    slot = Slot.numbered(CHAIN, Address(world.keyring.address(Role.HOT, 0)), nonce)
-    return Unsigned(intent_id=intent.id, slot=slot, raw=raw, fee_max=0)
-
-
-def approved(intent: Intent, *names: str) -> list[str]:
-    now_ms = time.time_ns() // 1_000_000
-    return [format_approval(each) for each in approvals(intent, *names, approved_ms=now_ms)]
 
 
 def test_a_withdrawal_is_signed_once_and_answered_again(

@@ -15,8 +15,7 @@ from tests.beside import beside
 from tests.custody.test_cancel import check
 from tests.custody.test_deposits import ONE, step
 from tests.custody.world import WEI, Chaos, ChaosBooks, Crash, World, new_store
-from tests.integration.test_signer_process import approved, unsigned
-from tests.signer_process import SignerProcess
+from tests.signer_process import SignerProcess, approved, unsigned
 from tests.signer_world import CHAIN, PAYEE, withdrawal
 from wallet.book import Book
 from wallet.desk import Desk

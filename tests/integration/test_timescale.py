@@ -12,7 +12,7 @@ from projections.database import ViewStore
 from projections.postgres import PostgresViews, migrate
 from projections.runner import catch_up
 from projections.timescale import Timescale
-from tests.conformance.test_projections import Day
+from tests.day import Day
 
 
 @pytest.fixture

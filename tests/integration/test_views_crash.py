@@ -20,7 +20,7 @@ from projections.postgres import PostgresViews, migrate
 from projections.runner import ProjectionRunner, catch_up, rebuild
 from projections.sqlite import SQLiteViews
 from projections.views import Views
-from tests.conformance.test_projections import Day
+from tests.day import Day
 
 PATIENCE_S = 60.0
 KILLS = 8
