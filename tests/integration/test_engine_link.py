@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,8 +14,6 @@ import uvloop
 from api import engine_client, engine_link, engine_server
 from api.engine_client import EngineClient, addresses_of
 from api.engine_link import LINK_VERSION, Challenge, FromClient, FromServer, Hello
-from api.engine_local import LocalEngine
-from api.engine_port import EnginePort, Result
 from api.engine_questions import (
     AnyQuestion,
     AssetFacts,
@@ -27,23 +25,19 @@ from api.engine_questions import (
     MarketFacts,
 )
 from api.engine_server import EngineServer
-from api.engine_tls import LinkTls, ServerTls
+from api.engine_tls import LinkTls
 from api.problems import NotReady, SignatureReplayed
-from api.signatures import Signature
 from commands.command import Command
-from commands.engine import Engine, EngineLimits
+from commands.engine import EngineLimits
 from commands.errors import EngineStopped, OutcomeUnknown, Overloaded
-from commands.place_order import PlaceOrder
 from commands.receipt import Receipt
 from commands.registry import COMMANDS
 from domain.errors import InsufficientFunds
-from eventstore.memory import open_memory
 from tests.certificates import Authority
-from tests.given import MARKET, NOW_MS, OPENING, place
+from tests.engine_world import TOKEN, WAIT_S, Setting, order, run
+from tests.given import MARKET, NOW_MS
 from tests.waiting import until_async
 
-TOKEN = "a token of the tests"
-WAIT_S = 10.0
 LINK_SHA256 = "45b2b3e09f2dbada697085d06f9c251291d7c5a97aec470632ab6578e059140e"
 """Of what goes over the link. When it changes, raise LINK_VERSION and note the new one here."""
 
@@ -63,78 +57,6 @@ def way(request: pytest.FixtureRequest, certified: LinkTls) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Setting, "tls", certified if request.param == "tls" else None)
         yield str(request.param)
-
-
-class Setting:
-    """An engine, its server on a free port, and clients. tls: as `way` says."""
-
-    tls: LinkTls | None = None
-
-    def __init__(self, limits: EngineLimits | None = None) -> None:
-        store = open_memory()
-        self.engine = Engine(
-            store.log,
-            store.snapshots,
-            clock_ms=lambda: NOW_MS,
-            writer="test",
-            limits=limits or EngineLimits(),
-        )
-        self.signed = 0
-        self.port = 0
-
-    @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator[EngineServer]:
-        tls = None if self.tls is None else ServerTls(self.tls)
-        server = EngineServer(LocalEngine(self.engine, lambda: NOW_MS), TOKEN, tls)
-        self.port = await server.start("127.0.0.1", port)
-        try:
-            yield server
-        finally:
-            await server.stop()
-
-    @asynccontextmanager
-    async def client(self, token: str = TOKEN) -> AsyncIterator[EngineClient]:
-        client = EngineClient([("127.0.0.1", self.port)], token, self.tls)
-        await client.open()
-        try:
-            yield client
-        finally:
-            await client.close()
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect as a stranger who has a certificate, where one is needed."""
-        context = None if self.tls is None else self.tls.client_context()
-        return await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
-
-    def signature(self) -> Signature:
-        self.signed += 1
-        return Signature(self.signed.to_bytes(32), NOW_MS)
-
-    async def submit(self, port: EnginePort, *commands: Command, key: str = "") -> Result:
-        answered = port.submit(commands, key=key, signature=self.signature())
-        return await asyncio.wait_for(answered, WAIT_S)
-
-
-Test = Callable[[Setting, EngineServer, EngineClient], Coroutine[Any, Any, None]]
-
-
-def run(test: Test, *, limits: EngineLimits | None = None) -> None:
-    """Run a test with an engine that has traders, its server and a connected client."""
-
-    async def body() -> None:
-        setting = Setting(limits)
-        with setting.engine as engine:
-            for command in OPENING:
-                engine.execute(command)
-            async with setting.serving() as server, setting.client() as client:
-                await until_async(lambda: client.ready)
-                await test(setting, server, client)
-
-    uvloop.run(body())
-
-
-def order(lots: int = 1, price_ticks: int = 100, **more: Any) -> PlaceOrder:
-    return place("alice", "buy", price_ticks, lots, **more)
 
 
 def test_commands_get_receipts_and_refusals_in_their_order() -> None:
@@ -383,12 +305,10 @@ def test_a_false_engine_is_not_talked_to(caplog: pytest.LogCaptureFixture) -> No
 )
 def test_a_stranger_s_bytes_end_its_connection_only(sent: bytes) -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
-        reader, writer = await setting.connect()
-        writer.write(sent)
-        async with asyncio.timeout(WAIT_S):
+        async with setting.stranger() as (reader, writer):
+            writer.write(sent)
             await _read(reader)
             assert await reader.read() == b""
-        writer.close()
         assert isinstance(await setting.submit(client, order()), list)
         assert len(server.sessions) == 1
 
@@ -399,23 +319,19 @@ def test_a_connection_that_does_not_greet_is_ended(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(engine_server, "GREETING_S_MAX", 0.1)
 
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
-        reader, writer = await setting.connect()
-        async with asyncio.timeout(WAIT_S):
+        async with setting.stranger() as (reader, _):
             await _read(reader)
             assert b"no greeting" in await reader.read()
-        writer.close()
 
     run(test)
 
 
 def test_another_version_is_refused_by_its_number() -> None:
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
-        reader, writer = await setting.connect()
-        await _read(reader)
-        _send(writer, Hello(LINK_VERSION + 1, b"", b""))
-        async with asyncio.timeout(WAIT_S):
+        async with setting.stranger() as (reader, writer):
+            await _read(reader)
+            _send(writer, Hello(LINK_VERSION + 1, b"", b""))
             assert f"version {LINK_VERSION + 1} of the link".encode() in await reader.read()
-        writer.close()
 
     run(test)
 
@@ -428,10 +344,8 @@ def test_too_many_connections_are_refused(
     async def test(setting: Setting, server: EngineServer, client: EngineClient) -> None:
         # Before a handshake nothing can be said in TLS: there the connection only ends.
         with suppress(ConnectionError):
-            reader, writer = await setting.connect()
-            async with asyncio.timeout(WAIT_S):
+            async with setting.stranger() as (reader, _):
                 assert b"connections are open already" in await reader.read()
-            writer.close()
         await until_async(lambda: "1 connections are open already" in caplog.text)
         assert client.ready
 
