@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from api.certificate_metric import watch_certificate
 from api.clock import system_clock_ms
 from api.deployment import Deployment, deployment_of
 from api.engine_local import LocalEngine
@@ -244,6 +245,7 @@ def bootstrap_api(settings: Settings, *, clock_ms: Callable[[], int] = system_cl
         loop = LoopPart()
         followed = views_part(settings, views, lambda: engine.position)
         monitor = Monitor(settings, Metrics(), [loop, LinkPart(engine), followed])
+        watch_certificate(settings, "client", monitor.metrics)
         opened.callback(monitor.stop)
         desk = _desk(settings, deployment, opened) if settings.ethereum_url else None
         return Frontend(

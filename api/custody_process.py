@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import Final
 
+from api.certificate_metric import watch_certificate
 from api.clock import system_clock_ms
 from api.custody_link import RemoteEngine
 from api.custody_setup import open_bus, open_custody, start_custody
@@ -49,6 +50,7 @@ def run_custody(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
         )
         part = start_custody(settings, deployment, opened, custody, store.log)
         monitor = Monitor(settings, Metrics(), [part, StorePart(store)])
+        watch_certificate(settings, "client", monitor.metrics)
         opened.callback(monitor.stop)
         monitor.start()
         on_ready(f"Custody follows {custody.chain.id} from block "

@@ -10,6 +10,7 @@ from typing import Final
 
 import uvloop
 
+from api.certificate_metric import watch_certificate
 from api.clock import system_clock_ms
 from api.deployment import Deployment, deployment_of
 from api.engine_local import LocalEngine
@@ -83,6 +84,7 @@ class _Process:
         self._loop = LoopPart()
         self._right = StandbyPart()
         self._monitor = Monitor(settings, self._metrics, [self._loop, self._right])
+        watch_certificate(settings, "server", self._metrics)
 
     async def run(self) -> int:
         """Stand by, serve, stop."""

@@ -34,6 +34,10 @@ GAUGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "foldex_engine_queue_commands": ("Commands that wait to be decided", ()),
     "foldex_book_levels": ("Price levels in a book", ("market", "side")),
     "foldex_book_orders": ("Open orders in a book", ("market", "side")),
+    "foldex_link_certificate_expiry_seconds": (
+        "When our certificate of the link expires, in seconds since 1970; 0: it is refused",
+        (),
+    ),
     "foldex_snapshot_position": ("Position of the newest snapshot", ()),
     "foldex_snapshot_lag_events": ("Events since the newest snapshot", ()),
     "foldex_view_position": ("Position that the views have reached", ()),

@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from api.certificate_metric import watch_certificate
 from api.engine_link import Side
 from api.engine_place import tls_of
 from api.engine_tls import BadCertificate, LinkTls
+from api.metrics import Metrics
 from api.settings import Settings
 from api.settings_sources import BadSetting
 from tests.certificates import DAYS_VALID, Authority
@@ -115,3 +117,23 @@ def test_the_documented_commands_make_certificates_that_are_taken(tmp_path: Path
 
 def test_without_files_the_link_is_plain() -> None:
     assert tls_of(Settings(), "client") is None
+
+
+def test_metrics_tell_when_the_certificate_expires_and_that_it_is_refused(
+    files: LinkTls,
+) -> None:
+    settings = Settings(
+        engine_ca=files.authority, engine_certificate=files.certificate, engine_key=files.key
+    )
+    metrics = Metrics()
+    watch_certificate(settings, "server", metrics)
+    told = "foldex_link_certificate_expiry_seconds"
+    assert metrics.registry.get_sample_value(told) == files.good_until_s("server")
+    expired(files)
+    assert metrics.registry.get_sample_value(told) == 0
+
+
+def test_a_plain_link_has_no_certificate_to_tell_of() -> None:
+    metrics = Metrics()
+    watch_certificate(Settings(), "client", metrics)
+    assert metrics.registry.get_sample_value("foldex_link_certificate_expiry_seconds") is None
