@@ -16,6 +16,7 @@ from api.faucet import deploy_token, pay_token
 from api.settings import Settings
 from tests.processes import Process, SigningClient, free_port
 from tests.waiting import until
+from wallet.ethereum.rpc import Rpc
 from wallet.types import Address
 
 
@@ -76,8 +77,10 @@ def test_a_token_is_added_stopped_let_go_on_and_what_came_before_is_found(world:
     token = world.chain.token
     asked = {"asset": "ETH"}
     address = world.ann.ask(world.url, "POST", "/v1/deposit-addresses", asked)["address"]
-    pay_token(world.chain.url, token, Address(address), "12.5")
-    until(lambda: world.ok("status")["height"] >= 3)
+    txid = pay_token(world.chain.url, token, Address(address), "12.5")
+    rpc = Rpc.http(world.chain.url)
+    receipt = until(lambda: rpc.call("eth_getTransactionReceipt", txid))
+    until(lambda: world.ok("status")["height"] >= int(receipt["blockNumber"], 16))
     added = world.ok("token", "add", token, "USDC", *ADD)
     assert (added["asset"], added["minimum"], added["review"]) == ("USDC", "1.000000", False)
     assert added["allowed"] == ["withdrawal", "sweep", "top_up"]
