@@ -22,7 +22,7 @@ from commands.engine import Done, Engine
 from commands.errors import EngineError, Overloaded
 from commands.place_order import PlaceOrder
 from commands.registry import COMMANDS, Outcome, handle
-from domain.events import Event
+from domain.events import Event, TradeExecuted
 from domain.exchange import Exchange
 from domain.market import Market
 from domain.matching import Taker, crosses, match
@@ -71,21 +71,23 @@ def _match_one(
     if crosses(market, side, price_ticks):
         taker = Taker(
             command.time_ms, order_id, command.account, side, price_ticks, left, 0,
-            command.self_trade_prevention,
+            command.self_trade_prevention, command.time_in_force == "gtc",
         )  # fmt: skip
         result = match(market, taker)
-        left = 0 if result.stopped else result.remaining_lots
+        left = result.resting_lots
         book = market.asks if side == "buy" else market.bids
         for event in result.events:
-            maker = resting[event.maker_order_id]  # type: ignore[attr-defined]
-            maker.quantity_lots -= event.quantity_lots  # type: ignore[attr-defined]
+            if type(event) is not TradeExecuted:
+                continue
+            maker = resting[event.maker_order_id]
+            maker.quantity_lots = event.maker_remaining_lots
             if not maker.quantity_lots:
                 book.remove(maker)
                 del resting[maker.order_id]
     if left and command.time_in_force == "gtc":
         order = resting[order_id] = Order(
-            order_id, command.account, side, price_ticks, left, 0, template.placed, template.base,
-            template.quote,
+            order_id, command.account, side, price_ticks, left, template.placed, template.paying,
+            template.receiving,
         )  # fmt: skip
         market.side(side).add(order)
 

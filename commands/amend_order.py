@@ -19,7 +19,7 @@ from domain.errors import (
 from domain.events import Event, OrderAmended, SelfTradePrevention
 from domain.exchange import Exchange
 from domain.market import Market
-from domain.matching import Taker, crosses, end_of_taker, match
+from domain.matching import Taker, crosses, match
 from domain.order_book import Order
 from domain.units import BUY
 
@@ -61,11 +61,14 @@ def decide(exchange: Exchange, command: AmendOrder) -> list[Event]:
     notional, base_amount = require_bookable(market, price_ticks, lots)
     change = _Change(price_ticks, lots, notional if order.side == BUY else base_amount)
     if keeps_priority:
-        return [_amended(exchange, command, order, change, resting_lots=lots, keeps_priority=True)]
+        return [
+            _amended(
+                exchange, command, order, change, resting_lots=lots, keeps_priority=True
+            )
+        ]
     if order.placed.post_only and crosses(market, order.side, price_ticks):
         raise WouldTrade
-    paying = order.quote if order.side == BUY else order.base
-    if paying.free < change.hold - order.hold:
+    if order.paying.free < change.hold - market.hold_of(order):
         raise InsufficientFunds
     return _move(exchange, market, command, order, change)
 
@@ -96,14 +99,13 @@ def _move(
         change.quantity_lots,
         0,
         command.self_trade_prevention,
+        may_rest=True,
     )
     result = match(market, taker)
-    rests = not result.stopped
-    resting_lots = result.remaining_lots if rests else 0
     amended = _amended(
-        exchange, command, order, change, resting_lots=resting_lots, keeps_priority=False
+        exchange, command, order, change, resting_lots=result.resting_lots, keeps_priority=False
     )
-    return [amended, *result.events, *end_of_taker(market, taker, result, rests=rests)]
+    return [amended, *result.events]
 
 
 def _amended(
@@ -123,7 +125,7 @@ def _amended(
         order.side,
         order.price_ticks,
         order.quantity_lots,
-        order.hold,
+        exchange.markets[order.market].hold_of(order),
         change.price_ticks,
         change.quantity_lots,
         change.hold,

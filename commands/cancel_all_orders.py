@@ -23,7 +23,7 @@ def decide(exchange: Exchange, command: CancelAllOrders) -> list[Event]:
         require_market(exchange, command.market).require_cancels_taken()
     time_ms = event_time_ms(exchange, command)
     return [
-        cancelled(order, time_ms)
+        cancelled(exchange.markets[order.market], order, time_ms)
         for order in account.open_orders.values()
         if command.market in ("", order.market)
         and exchange.markets[order.market].status != "halted"

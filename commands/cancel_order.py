@@ -1,9 +1,11 @@
 """Cancel an open order."""
 
-from commands.command import Command, event_time_ms, require_account, require_order
+from commands.command import Command, require_account, require_order
 from domain.events import Event, OrderCancelled
 from domain.exchange import Exchange
+from domain.market import Market
 from domain.order_book import Order
+from domain.units import BUY
 
 
 class CancelOrder(Command, frozen=True, kw_only=True):
@@ -28,7 +30,8 @@ def decide(exchange: Exchange, command: CancelOrder) -> list[Event]:
     market = exchange.markets[order.placed.market]
     if market.status == "halted":
         market.require_cancels_taken()
-    return [cancelled(order, event_time_ms(exchange, command))]
+    time_ms = command.time_ms if command.time_ms > exchange.time_ms else exchange.time_ms
+    return [cancelled(market, order, time_ms)]
 
 
 def _find(exchange: Exchange, command: CancelOrder) -> Order:
@@ -36,17 +39,22 @@ def _find(exchange: Exchange, command: CancelOrder) -> Order:
     return require_order(account, command.order_id, command.client_order_id)
 
 
-def cancelled(order: Order, time_ms: int) -> OrderCancelled:
+def cancelled(market: Market, order: Order, time_ms: int) -> OrderCancelled:
     """Return the cancellation of a resting order at its account's request."""
+    lots = order.quantity_lots
+    if order.side == BUY:
+        hold = order.price_ticks * lots * market.tick_lot_units
+    else:
+        hold = lots * market.lot_units
     return OrderCancelled(
         time_ms,
-        order.placed.market,
+        market.symbol,
         order.order_id,
         order.account,
         order.side,
         order.price_ticks,
-        order.quantity_lots,
-        order.hold,
+        lots,
+        hold,
         True,
         "requested",
     )

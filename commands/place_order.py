@@ -5,7 +5,6 @@ from typing import Final
 
 from commands.command import (
     Command,
-    event_time_ms,
     require_account,
     require_market,
     require_name,
@@ -30,17 +29,18 @@ from domain.events import (
     TimeInForce,
 )
 from domain.exchange import Exchange
-from domain.ledger import FEES, Account
+from domain.ledger import Account
 from domain.market import Market
-from domain.matching import Match, Taker, end_of_taker, match
+from domain.matching import Match, Taker, match
 from domain.units import BUY, SELL, UNITS_MAX, Side
 
 OPEN_ORDERS_MAX: Final = 20_000
 """Open orders of one account."""
 
 PREVENTIONS: Final = frozenset({"none", "cancel_taker", "cancel_maker", "cancel_both", "decrement"})
+_SIDES: Final = frozenset({BUY, SELL})
 _FORMS: Final = frozenset(
-    product((BUY, SELL), ("limit", "market"), ("gtc", "ioc", "fok"), PREVENTIONS)
+    product(_SIDES, ("limit", "market"), ("gtc", "ioc", "fok"), PREVENTIONS)
 )
 """What side, type, time in force and self-trade prevention may be."""
 
@@ -81,19 +81,27 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:  # noqa: C90
     except KeyError:
         market = require_market(exchange, command.market)
         account = require_account(exchange, command.account)
-    if command.account == FEES:
+    if account is exchange.fees:
         require_account(exchange, command.account)
-    if command.client_order_id and _is_repeat(account, command):
+    special = command.client_order_id or command.post_only or command.quote_amount
+    if special and _is_repeat(account, command):
         return []
     if market.status != "open":
         market.require_orders_taken()
     side, price_ticks, lots = command.side, command.price_ticks, command.quantity_lots
-    form = side, command.type, command.time_in_force, command.self_trade_prevention
-    if form not in _FORMS or command.post_only or command.quote_amount or command.client_order_id:
+    may_rest = True
+    if (
+        special
+        or command.type != "limit"
+        or command.time_in_force != "gtc"
+        or side not in _SIDES
+        or command.self_trade_prevention not in PREVENTIONS
+    ):
         _check_fields(command)
-    if command.type == "market":
-        _check_market_order(market, command)
-        return _take(exchange, market, account, command, hold=0)
+        if command.type == "market":
+            _check_market_order(market, command)
+            return _take(exchange, market, account, command, hold=0)
+        may_rest = command.time_in_force == "gtc"
     if lots <= 0 or price_ticks <= 0:
         raise NotPositive("price and quantity: must be greater than zero")
     hold = price_ticks * lots * market.tick_lot_units
@@ -103,18 +111,23 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:  # noqa: C90
     if len(account.open_orders) >= OPEN_ORDERS_MAX:
         raise TooManyOrders(f"At most {OPEN_ORDERS_MAX} open orders")
     if side == BUY:
-        asset, meets = market.quote_asset, market.asks.best_key >= -price_ticks
+        asset, meets = market.quote_asset, market.asks.best_ticks <= price_ticks
     else:
-        hold, asset, meets = base_amount, market.base_asset, market.bids.best_key >= price_ticks
+        hold, asset, meets = base_amount, market.base_asset, market.bids.best_ticks >= price_ticks
     if meets and command.post_only:
         raise WouldTrade
-    if meets or command.time_in_force != "gtc":
+    if meets or not may_rest:
         return _take(exchange, market, account, command, hold=hold)
-    if asset not in account.balances or account.balances[asset].free < hold:
+    try:
+        covered = account.balances[asset].free >= hold
+    except KeyError:
+        covered = False
+    if not covered:
         raise InsufficientFunds(f"The free {asset} does not cover the order")
+    time_ms = command.time_ms
     return [
         OrderPlaced(
-            command.time_ms if command.time_ms > exchange.time_ms else exchange.time_ms,
+            time_ms if time_ms > exchange.time_ms else exchange.time_ms,
             command.market,
             exchange.next_order_id,
             command.account,
@@ -197,7 +210,8 @@ def _take(
     exchange: Exchange, market: Market, account: Account, command: PlaceOrder, *, hold: int
 ) -> list[Event]:
     """An order that meets the book, or may not rest in it. hold: that of a limit order."""
-    time_ms = event_time_ms(exchange, command)
+    time_ms = command.time_ms if command.time_ms > exchange.time_ms else exchange.time_ms
+    may_rest = command.time_in_force == "gtc" and command.type == "limit"
     taker = Taker(
         time_ms,
         exchange.next_order_id,
@@ -207,6 +221,7 @@ def _take(
         command.quantity_lots,
         command.quote_amount,
         command.self_trade_prevention,
+        may_rest,
     )
     result = match(market, taker)
     if command.time_in_force == "fok" and result.filled_lots != command.quantity_lots:
@@ -216,7 +231,6 @@ def _take(
         _require_market_fills(market, result)
         hold = result.filled_quote if command.side == BUY else lots * market.lot_units
     _require_funds(market, account, command, hold)
-    rests = command.type == "limit" and command.time_in_force == "gtc" and not result.stopped
     placed = OrderPlaced(
         time_ms,
         command.market,
@@ -228,14 +242,14 @@ def _take(
         command.price_ticks,
         lots,
         hold,
-        result.remaining_lots if rests else 0,
+        result.resting_lots,
         command.client_order_id,
         command.quote_amount,
         command.post_only,
         result.filled_lots,
         result.filled_quote,
     )
-    return [placed, *result.events, *end_of_taker(market, taker, result, rests=rests)]
+    return [placed, *result.events]
 
 
 def _require_funds(market: Market, account: Account, command: PlaceOrder, hold: int) -> None:

@@ -51,6 +51,7 @@ class Exchange:
         "answers",
         "assets",
         "deposits",
+        "fees",
         "markets",
         "next_order_id",
         "next_withdrawal_id",
@@ -69,7 +70,8 @@ class Exchange:
         self.next_withdrawal_id = 1
         self.assets: dict[str, Asset] = {}
         self.markets: dict[str, Market] = {}
-        self.accounts: dict[str, Account] = {FEES: Account(FEES)}
+        self.fees = Account(FEES)
+        self.accounts: dict[str, Account] = {FEES: self.fees}
         self.deposits: dict[str, DepositCredited] = {}
         self.reversals: dict[str, DepositReversed] = {}
         self.withdrawals: dict[int, Withdrawal] = {}
@@ -136,105 +138,107 @@ class Exchange:
         except KeyError:
             base = account.balance(market.base_asset)
             quote = account.balance(market.quote_asset)
-        order_id, side, hold = event.order_id, event.side, event.hold
-        order = account.open_orders[order_id] = Order(
-            order_id,
-            event.account,
-            side,
-            event.price_ticks,
-            event.quantity_lots,
-            hold,
-            event,
-            base,
-            quote,
-        )
-        if event.client_order_id:
-            account.client_orders[event.client_order_id] = order
-        self.next_order_id = order_id + 1
-        if side == BUY:
-            paying, book = quote, market.bids
+        if event.side == BUY:
+            paying, receiving, book = quote, base, market.bids
         else:
-            paying, book = base, market.asks
-        paying.free -= hold
-        paying.held += hold
+            paying, receiving, book = base, quote, market.asks
+        paying.free -= event.hold
+        paying.held += event.hold
+        self.next_order_id = event.order_id + 1
         if event.resting_lots:
-            # Already now, though its trades come next: they only ever touch the other side.
+            # Already now, and with what its trades will leave, though they come next: they only
+            # ever touch the other side. What does not rest never becomes an open order.
+            order_id = event.order_id
+            order = account.open_orders[order_id] = Order(
+                order_id,
+                event.account,
+                event.side,
+                event.price_ticks,
+                event.resting_lots,
+                event,
+                paying,
+                receiving,
+            )
+            if event.client_order_id:
+                account.client_orders[event.client_order_id] = order
             book.add(order)
 
     def _trade_executed(self, event: TradeExecuted) -> None:
         market = self.markets[event.market]
-        maker_account = self.accounts[event.maker_account]
-        taker_account = self.accounts[event.taker_account]
-        maker = maker_account.open_orders[event.maker_order_id]
-        taker = taker_account.open_orders[event.taker_order_id]
-        lots = event.quantity_lots
+        balances = self.accounts[event.taker_account].balances
         if event.taker_side == BUY:
-            buyer, seller = taker, maker
-            buyer_fee, seller_fee = event.taker_fee, event.maker_fee
+            book, paid, received = market.asks, event.quote_amount, event.base_amount
+            paying, receiving = balances[market.quote_asset], balances[market.base_asset]
+            taker_fees, maker_fees = market.fee_base, market.fee_quote
         else:
-            buyer, seller = maker, taker
-            buyer_fee, seller_fee = event.maker_fee, event.taker_fee
-        base_amount, quote_amount = event.base_amount, event.quote_amount
-        unheld = quote_amount + event.released
-        buyer.hold -= unheld
-        buyer.quote.held -= unheld
+            book, paid, received = market.bids, event.base_amount, event.quote_amount
+            paying, receiving = balances[market.base_asset], balances[market.quote_asset]
+            taker_fees, maker_fees = market.fee_quote, market.fee_base
         if event.released:
-            buyer.quote.free += event.released
-        buyer.base.free += base_amount - buyer_fee
-        seller.hold -= base_amount
-        seller.base.held -= base_amount
-        seller.quote.free += quote_amount - seller_fee
-        market.fee_base.free += buyer_fee
-        market.fee_quote.free += seller_fee
+            paying.held -= paid + event.released
+            paying.free += event.released
+        else:
+            paying.held -= paid
+        receiving.free += received - event.taker_fee
+        taker_fees.free += event.taker_fee
+        maker_account = self.accounts[event.maker_account]
+        maker = maker_account.open_orders[event.maker_order_id]
+        maker.paying.held -= received
+        maker.receiving.free += paid - event.maker_fee
+        maker_fees.free += event.maker_fee
         market.last_price_ticks = event.price_ticks
         market.next_trade_id = event.trade_id + 1
-        maker.quantity_lots -= lots
-        if not maker.quantity_lots:
-            (market.bids if maker.side == BUY else market.asks).remove(maker)
-            maker_account.close(maker)
-        taker.quantity_lots -= lots
-        if not taker.quantity_lots:
-            taker_account.close(taker)
+        if event.maker_remaining_lots:
+            maker.quantity_lots = event.maker_remaining_lots
+        else:
+            book.remove(maker)
+            del maker_account.open_orders[event.maker_order_id]
+            if maker.placed.client_order_id:
+                del maker_account.client_orders[maker.placed.client_order_id]
 
     def _order_cancelled(self, event: OrderCancelled) -> None:
         account = self.accounts[event.account]
-        order = account.open_orders[event.order_id]
-        if event.in_book:
-            market = self.markets[event.market]
-            (market.bids if order.side == BUY else market.asks).remove(order)
-        paying = order.quote if order.side == BUY else order.base
+        market = self.markets[event.market]
+        if event.side == BUY:
+            paying, book = account.balances[market.quote_asset], market.bids
+        else:
+            paying, book = account.balances[market.base_asset], market.asks
         paying.held -= event.released
         paying.free += event.released
-        account.close(order)
+        if event.in_book:
+            order = account.open_orders[event.order_id]
+            book.remove(order)
+            del account.open_orders[event.order_id]
+            if order.placed.client_order_id:
+                del account.client_orders[order.placed.client_order_id]
 
     def _order_amended(self, event: OrderAmended) -> None:
-        order = self.accounts[event.account].open_orders[event.order_id]
-        side = self.markets[event.market].side(order.side)
-        paying = order.quote if order.side == BUY else order.base
+        account = self.accounts[event.account]
+        order = account.open_orders[event.order_id]
         more = event.hold - event.old_hold
-        paying.free -= more
-        paying.held += more
-        order.hold = event.hold
-        order.quantity_lots = event.quantity_lots
+        order.paying.free -= more
+        order.paying.held += more
         if event.keeps_priority:
+            order.quantity_lots = event.quantity_lots
             return
+        side = self.markets[event.market].side(event.side)
         side.remove(order)
-        order.price_ticks = event.price_ticks
         if event.resting_lots:
+            order.price_ticks, order.quantity_lots = event.price_ticks, event.resting_lots
             side.add(order)
+        else:
+            account.close(order)
 
     def _self_trade_prevented(self, event: SelfTradePrevented) -> None:
-        orders = self.accounts[event.account].open_orders
-        for order_id, released in (
-            (event.maker_order_id, event.maker_released),
-            (event.taker_order_id, event.taker_released),
+        maker = self.accounts[event.account].open_orders[event.maker_order_id]
+        maker.quantity_lots = event.maker_remaining_lots
+        # The taker is the same account's on the other side: it pays what the maker receives.
+        for paying, released in (
+            (maker.paying, event.maker_released),
+            (maker.receiving, event.taker_released),
         ):
-            order = orders[order_id]
-            paying = order.quote if order.side == BUY else order.base
             paying.held -= released
             paying.free += released
-            order.hold -= released
-            order.quantity_lots -= event.quantity_lots
 
     # What operators do.
 
@@ -246,9 +250,8 @@ class Exchange:
 
     def list_market(self, event: MarketListed) -> None:
         """Add a market, open and with an empty book."""
-        fees = self.accounts[FEES]
         self.markets[event.market] = Market(
-            event, fees.balance(event.base_asset), fees.balance(event.quote_asset)
+            event, self.fees.balance(event.base_asset), self.fees.balance(event.quote_asset)
         )
 
     def _market_halted(self, event: MarketHalted) -> None:

@@ -5,8 +5,8 @@ from typing import Literal
 from domain.errors import MarketCancelOnlyError, MarketHaltedError
 from domain.events import MarketListed
 from domain.ledger import Balance
-from domain.order_book import BookSide
-from domain.units import BUY, PPM, Side
+from domain.order_book import BookSide, Order
+from domain.units import BUY, SELL, Side
 
 MarketStatus = Literal["open", "cancel_only", "halted"]
 
@@ -52,8 +52,8 @@ class Market:
         self.status: MarketStatus = "open"
         self.last_price_ticks = 0
         self.next_trade_id = 1
-        self.bids = BookSide(1)
-        self.asks = BookSide(-1)
+        self.bids = BookSide(BUY)
+        self.asks = BookSide(SELL)
         self.fee_base = fee_base
         self.fee_quote = fee_quote
 
@@ -70,6 +70,10 @@ class Market:
             return price_ticks * lots * self.tick_lot_units
         return lots * self.lot_units
 
+    def hold_of(self, order: Order) -> int:
+        """Return what is held for an open order, in units of what it pays with."""
+        return self.hold_for(order.side, order.price_ticks, order.quantity_lots)
+
     def require_orders_taken(self) -> None:
         """Raises: MarketHaltedError, MarketCancelOnlyError: when no new order is taken."""
         if self.status == "open":
@@ -82,8 +86,3 @@ class Market:
         """Raises: MarketHaltedError: when not even cancels are taken."""
         if self.status == "halted":
             raise MarketHaltedError(f"{self.symbol} is halted")
-
-
-def fee_of(amount: int, ppm: int) -> int:
-    """Return the fee on a received amount, rounded up to a whole unit (against the customer)."""
-    return -(-amount * ppm // PPM)

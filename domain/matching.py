@@ -16,30 +16,28 @@ from domain.events import (
     TradeExecuted,
 )
 from domain.market import Market
-from domain.order_book import NO_LEVEL, Order
+from domain.order_book import NO_ASK, Order
 from domain.units import BUY, PPM, Side
 
 ANY_PRICE: Final = 0
 """The price of a market order, in ticks."""
 
 
-class Match(msgspec.Struct, gc=False):
-    """What came of a taker. remaining_lots: what is left. stopped: self-trade prevention ended it.
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """What comes of a taker: its trades and, when something is left that does not rest, its end.
 
-    ended_by_prevention: what reduced it last was a decrement, not a trade.
+    filled_lots, filled_quote: what it trades, in lots and units of quote.
     """
 
     events: list[Event]
-    remaining_lots: int
-    filled_lots: int = 0
-    filled_quote: int = 0
-    stopped: bool = False
-    ended_by_prevention: bool = False
+    resting_lots: int
+    filled_lots: int
+    filled_quote: int
 
 
 class Taker(msgspec.Struct, frozen=True, gc=False):
     """An incoming order. lots: how much; a market order by amount has a budget (quote units)
-    instead. price_ticks: its limit, or ANY_PRICE.
+    instead. price_ticks: its limit, or ANY_PRICE. may_rest: in the book, with what is left.
     """
 
     time_ms: int
@@ -50,13 +48,14 @@ class Taker(msgspec.Struct, frozen=True, gc=False):
     lots: int
     budget: int
     self_trade_prevention: SelfTradePrevention
+    may_rest: bool
 
 
 def crosses(market: Market, side: Side, price_ticks: int) -> bool:
     """Return whether an order would meet the other side of the book at once."""
     if side == BUY:
-        return market.asks.best_key >= -price_ticks
-    return market.bids.best_key >= price_ticks
+        return market.asks.best_ticks <= price_ticks
+    return market.bids.best_ticks >= price_ticks
 
 
 def match(market: Market, taker: Taker) -> Match:  # noqa: C901, PLR0912, PLR0915
@@ -73,43 +72,40 @@ def match(market: Market, taker: Taker) -> Match:  # noqa: C901, PLR0912, PLR091
     trade_id = market.next_trade_id
     buying = side == BUY
     if buying:
-        book, limit_key = market.asks, -limit_ticks
+        book, worst_ticks = market.asks, limit_ticks or NO_ASK - 1
     else:
-        book, limit_key = market.bids, limit_ticks
-    if limit_ticks == ANY_PRICE:
-        limit_key = NO_LEVEL + 1
-    result = Match([], taker.lots)
-    events = result.events
+        book, worst_ticks = market.bids, limit_ticks
+    events: list[Event] = []
     wanted, filled_lots, filled_quote = taker.lots, 0, 0
-    key, deeper, done = book.best_key, None, False
-    while key >= limit_key and not done:
-        for maker in book.levels[key].values():
-            price_ticks, maker_lots = maker.price_ticks, maker.quantity_lots
-            lot_price = price_ticks * tick_lot_units
-            if budget:
-                wanted = (budget - filled_quote) // lot_price
+    stopped = ended_by_prevention = done = False
+    price_ticks, deeper = book.best_ticks, None
+    while price_ticks <= worst_ticks if buying else price_ticks >= worst_ticks:
+        lot_price = price_ticks * tick_lot_units
+        lot_released = limit_ticks * tick_lot_units - lot_price if buying and limit_ticks else 0
+        if budget:
+            wanted = (budget - filled_quote) // lot_price
+        for maker in book.levels[price_ticks].values():
             if not wanted:
                 done = True
                 break
+            maker_lots, maker_account = maker.quantity_lots, maker.account
             lots = wanted if wanted < maker_lots else maker_lots
-            if prevents and maker.account == account:
-                result.remaining_lots = wanted
-                _prevent_self_trade(market, taker, maker, lots, result)
-                wanted = result.remaining_lots
-                if result.stopped:
-                    done = True
+            if prevents and maker_account == account:
+                events += _prevent_self_trade(market, taker, maker, lots, wanted - lots)
+                if taker.self_trade_prevention == "decrement":
+                    wanted -= lots
+                    ended_by_prevention = not wanted
+                elif taker.self_trade_prevention != "cancel_maker":
+                    stopped = done = True
                     break
                 continue
             base_amount, quote_amount = lots * lot_units, lots * lot_price
             if buying:
                 taker_fee = -(-base_amount * taker_ppm // PPM)
                 maker_fee = -(-quote_amount * maker_ppm // PPM)
-                better = limit_ticks - price_ticks
-                released = better * lots * tick_lot_units if limit_ticks else 0
             else:
                 taker_fee = -(-quote_amount * taker_ppm // PPM)
                 maker_fee = -(-base_amount * maker_ppm // PPM)
-                released = 0
             events.append(
                 TradeExecuted(
                     time_ms,
@@ -122,11 +118,11 @@ def match(market: Market, taker: Taker) -> Match:  # noqa: C901, PLR0912, PLR091
                     side,
                     maker.order_id,
                     taker_id,
-                    maker.account,
+                    maker_account,
                     account,
                     maker_fee,
                     taker_fee,
-                    released,
+                    lots * lot_released if lot_released else 0,
                     maker_lots - lots,
                 )
             )
@@ -139,53 +135,72 @@ def match(market: Market, taker: Taker) -> Match:  # noqa: C901, PLR0912, PLR091
                 # that a lower price further down would fit again.
                 done = True
                 break
-        if not (wanted or budget):
+        if done or not (wanted or budget):
             break
-        # The cached best key serves most takers; only one that eats a level walks the index.
+        # The best price at hand serves most takers; only one that eats a level walks the index.
         if deeper is None:
-            deeper = iter(reversed(book.levels))
+            deeper = book.prices_best_first()
             next(deeper)
-        key = next(deeper, NO_LEVEL)
-    result.remaining_lots = 0 if budget else wanted
-    result.filled_lots, result.filled_quote = filled_lots, filled_quote
-    return result
+        price_ticks = next(deeper, book.empty_ticks)
+    left = 0 if budget else wanted
+    if ended_by_prevention or (left and (stopped or not taker.may_rest)):
+        prevented = stopped or ended_by_prevention
+        events.append(_taker_ended(market, taker, left, prevented=prevented))
+        left = 0
+    return Match(events, left, filled_lots, filled_quote)
+
+
+def _taker_ended(market: Market, taker: Taker, lots: int, *, prevented: bool) -> OrderCancelled:
+    """Return the cancellation of what is left of a taker that does not rest.
+
+    Also when self-trade prevention took the last of it: only a trade closes an order by itself.
+    A market order that buys holds only what its fills cost, so nothing of it is released.
+    """
+    return OrderCancelled(
+        taker.time_ms,
+        market.symbol,
+        taker.order_id,
+        taker.account,
+        taker.side,
+        taker.price_ticks,
+        lots,
+        market.hold_for(taker.side, taker.price_ticks, lots),
+        False,
+        "self_trade" if prevented else "expired",
+    )
 
 
 def _prevent_self_trade(
-    market: Market, taker: Taker, maker: Order, lots: int, result: Match
-) -> None:
+    market: Market, taker: Taker, maker: Order, lots: int, taker_left: int
+) -> list[Event]:
+    """Return what happens instead of a trade of so many lots between two orders of one account."""
     mode = taker.self_trade_prevention
     if mode == "decrement":
-        _decrement(market, taker, maker, lots, result)
-        return
-    if mode in ("cancel_maker", "cancel_both"):
-        result.events.append(_maker_cancelled(taker, maker, maker.quantity_lots, maker.hold))
-    if mode in ("cancel_taker", "cancel_both"):
-        result.stopped = True
+        return _decrement(market, taker, maker, lots, taker_left)
+    if mode == "cancel_taker":
+        return []
+    return [_maker_cancelled(taker, maker, maker.quantity_lots, market.hold_of(maker))]
 
 
-def _decrement(market: Market, taker: Taker, maker: Order, lots: int, result: Match) -> None:
+def _decrement(
+    market: Market, taker: Taker, maker: Order, lots: int, taker_left: int
+) -> list[Event]:
     maker_left = maker.quantity_lots - lots
-    result.remaining_lots -= lots
-    result.ended_by_prevention = result.remaining_lots == 0
-    result.events.append(
-        SelfTradePrevented(
-            taker.time_ms,
-            market.symbol,
-            taker.account,
-            maker.price_ticks,
-            lots,
-            taker.side,
-            maker.order_id,
-            taker.order_id,
-            market.hold_for(maker.side, maker.price_ticks, lots),
-            market.hold_for(taker.side, taker.price_ticks, lots),
-            maker_left,
-            result.remaining_lots,
-        )
+    prevented = SelfTradePrevented(
+        taker.time_ms,
+        market.symbol,
+        taker.account,
+        maker.price_ticks,
+        lots,
+        taker.side,
+        maker.order_id,
+        taker.order_id,
+        market.hold_for(maker.side, maker.price_ticks, lots),
+        market.hold_for(taker.side, taker.price_ticks, lots),
+        maker_left,
+        taker_left,
     )
-    if maker_left == 0:
-        result.events.append(_maker_cancelled(taker, maker, 0, 0))
+    return [prevented] if maker_left else [prevented, _maker_cancelled(taker, maker, 0, 0)]
 
 
 def _maker_cancelled(taker: Taker, maker: Order, lots: int, released: int) -> OrderCancelled:
@@ -201,29 +216,3 @@ def _maker_cancelled(taker: Taker, maker: Order, lots: int, released: int) -> Or
         True,
         "self_trade",
     )
-
-
-def end_of_taker(market: Market, taker: Taker, result: Match, *, rests: bool) -> list[Event]:
-    """Return the cancellation of what is left of a taker that does not rest, if anything is.
-
-    Also when self-trade prevention took the last of it: only a trade closes an order by itself.
-    A market order that buys holds only what its fills cost, so nothing of it is released.
-    """
-    remaining = result.remaining_lots
-    if not result.ended_by_prevention and (rests or not remaining):
-        return []
-    prevented = result.stopped or result.ended_by_prevention
-    return [
-        OrderCancelled(
-            taker.time_ms,
-            market.symbol,
-            taker.order_id,
-            taker.account,
-            taker.side,
-            taker.price_ticks,
-            remaining,
-            market.hold_for(taker.side, taker.price_ticks, remaining),
-            False,
-            "self_trade" if prevented else "expired",
-        )
-    ]

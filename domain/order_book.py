@@ -10,21 +10,24 @@ import msgspec
 from sortedcontainers import SortedDict
 
 from domain.events import OrderPlaced
-from domain.units import Side
+from domain.units import BUY, Side
 
 if TYPE_CHECKING:
     from domain.ledger import Balance
 
-NO_LEVEL: Final = -(2**64)
-"""The best key of an empty side: below every price."""
+NO_BID: Final = -1
+"""The best price of a bid side without orders: below every price."""
+NO_ASK: Final = 2**64
+"""The best price of an ask side without orders: above every price."""
 
 
 class Order(msgspec.Struct, gc=False):
-    """An open order.
+    """An order in the book.
 
-    quantity_lots: still open. hold: units still held for it, of quote (buy) or base (sell).
-    placed: the fact that opened it. base, quote: the balances its trades move, kept at hand
-    because looking them up by (account, asset) costs a quarter of the matching time.
+    price_ticks, quantity_lots: as amended and traded since. placed: the fact that opened it.
+    paying, receiving: the balances its trades move (a buyer pays quote and receives base), kept at
+    hand because looking them up by (account, asset) costs a quarter of the matching time. What is
+    held for it is no field of its own: it follows from price and quantity (`Market.hold_of`).
     """
 
     order_id: int
@@ -32,10 +35,9 @@ class Order(msgspec.Struct, gc=False):
     side: Side
     price_ticks: int
     quantity_lots: int
-    hold: int
     placed: OrderPlaced
-    base: Balance
-    quote: Balance
+    paying: Balance
+    receiving: Balance
 
     @property
     def market(self) -> str:
@@ -50,45 +52,51 @@ Level = OrderedDict[int, Order]
 
 
 class BookSide:
-    """One side of a book. Keys are prices on the bid side and negated prices on the ask side.
+    """One side of a book: its price levels, lowest price first, and the best price at hand.
 
-    So on both sides the best level has the largest key, and "crosses" is one comparison. An
-    OrderedDict, not a dict: a dict finds its first key by walking over deleted slots, which is
+    best_ticks: the best price, or empty_ticks, which no order meets, when there are no orders.
+
+    An OrderedDict, not a dict: a dict finds its first key by walking over deleted slots, which is
     quadratic for a deep level that is eaten from the front.
     """
 
-    __slots__ = ("best_key", "levels", "sign")
+    __slots__ = ("_best_index", "best_ticks", "empty_ticks", "levels")
 
-    def __init__(self, sign: int) -> None:
-        self.sign = sign
+    def __init__(self, side: Side) -> None:
+        self._best_index, self.empty_ticks = (-1, NO_BID) if side == BUY else (0, NO_ASK)
         self.levels: SortedDict[int, Level] = SortedDict()
-        self.best_key = NO_LEVEL
+        self.best_ticks = self.empty_ticks
 
     def add(self, order: Order) -> None:
         """Put an order at the back of its price level."""
-        key = order.price_ticks * self.sign
-        level = self.levels.get(key)
+        level = self.levels.get(order.price_ticks)
         if level is None:
-            level = self.levels[key] = OrderedDict()
-            self.best_key = max(self.best_key, key)
+            level = self.levels[order.price_ticks] = OrderedDict()
+            self.best_ticks = self.levels.peekitem(self._best_index)[0]
         level[order.order_id] = order
 
     def remove(self, order: Order) -> None:
         """Take an order out of its price level."""
-        key = order.price_ticks * self.sign
-        level = self.levels[key]
+        price_ticks = order.price_ticks
+        level = self.levels[price_ticks]
         del level[order.order_id]
         if not level:
-            del self.levels[key]
-            if key == self.best_key:
-                self.best_key = self.levels.peekitem(-1)[0] if self.levels else NO_LEVEL
+            del self.levels[price_ticks]
+            if price_ticks == self.best_ticks:
+                self.best_ticks = (
+                    self.levels.peekitem(self._best_index)[0] if self.levels else self.empty_ticks
+                )
 
     @property
     def best_price_ticks(self) -> int | None:
         """The best price, or None when the side is empty."""
-        return None if self.best_key == NO_LEVEL else self.best_key * self.sign
+        return None if self.best_ticks == self.empty_ticks else self.best_ticks
+
+    def prices_best_first(self) -> Iterator[int]:
+        """Yield the price of each level, in ticks, best price first."""
+        return iter(self.levels) if self._best_index == 0 else reversed(self.levels)
 
     def levels_best_first(self) -> Iterator[tuple[int, list[Order]]]:
         """Yield (price_ticks, orders in queue order), best price first."""
-        for key in reversed(self.levels):
-            yield key * self.sign, list(self.levels[key].values())
+        for price_ticks in self.prices_best_first():
+            yield price_ticks, list(self.levels[price_ticks].values())

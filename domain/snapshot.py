@@ -170,14 +170,14 @@ def _dump_market(market: Market) -> _Market:
         market.status,
         market.last_price_ticks,
         market.next_trade_id,
-        _dump_side(market.bids),
-        _dump_side(market.asks),
+        _dump_side(market, market.bids),
+        _dump_side(market, market.asks),
     )
 
 
-def _dump_side(side: BookSide) -> list[_Order]:
+def _dump_side(market: Market, side: BookSide) -> list[_Order]:
     return [
-        _Order(order.placed, order.price_ticks, order.quantity_lots, order.hold)
+        _Order(order.placed, order.price_ticks, order.quantity_lots, market.hold_of(order))
         for _, orders in side.levels_best_first()
         for order in orders
     ]
@@ -193,7 +193,7 @@ def _load_ledger(exchange: Exchange, dumped: _State) -> None:
             int(asset.reversed),
         )
     for kept in dumped.accounts:
-        account = exchange.accounts[kept.account_id] = Account(kept.account_id)
+        account = exchange.accounts.setdefault(kept.account_id, Account(kept.account_id))
         account.withdrawal_requests.update(kept.withdrawal_requests)
         account.debts.update((code, int(debt)) for code, debt in kept.debts)
     exchange.deposits.update((deposit.deposit_id, deposit) for deposit in dumped.deposits)
@@ -217,7 +217,6 @@ def _load_market(exchange: Exchange, dumped: _Market) -> None:
             side.remove(order)
             order.price_ticks = kept.price_ticks
             order.quantity_lots = kept.quantity_lots
-            order.hold = kept.hold
             side.add(order)
 
 
