@@ -30,7 +30,7 @@ from domain.events import (
 )
 from domain.exchange import Exchange
 from domain.ledger import Account
-from domain.market import Market
+from domain.market import Market, Seat
 from domain.matching import Match, Taker, match
 from domain.units import BUY, SELL, UNITS_MAX, Side
 
@@ -77,14 +77,13 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:  # noqa: C90
     and encode. What is rare is left to functions, and so is saying what is wrong.
     """
     try:
-        market, account = exchange.markets[command.market], exchange.accounts[command.account]
+        market = exchange.markets[command.market]
+        seat = market.seats[command.account]
     except KeyError:
         market = require_market(exchange, command.market)
-        account = require_account(exchange, command.account)
-    if account is exchange.fees:
-        require_account(exchange, command.account)
+        seat = market.new_seat(require_account(exchange, command.account))
     special = command.client_order_id or command.post_only or command.quote_amount
-    if special and _is_repeat(account, command):
+    if special and _is_repeat(seat.account, command):
         return []
     if market.status != "open":
         market.require_orders_taken()
@@ -100,7 +99,7 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:  # noqa: C90
         _check_fields(command)
         if command.type == "market":
             _check_market_order(market, command)
-            return _take(exchange, market, account, command, hold=0)
+            return _take(exchange, market, seat, command, hold=0)
         may_rest = command.time_in_force == "gtc"
     if lots <= 0 or price_ticks <= 0:
         raise NotPositive("price and quantity: must be greater than zero")
@@ -108,22 +107,18 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:  # noqa: C90
     base_amount = lots * market.lot_units
     if hold > UNITS_MAX or base_amount > UNITS_MAX or hold < market.min_notional:
         require_bookable(market, price_ticks, lots)
-    if len(account.open_orders) >= OPEN_ORDERS_MAX:
+    if len(seat.account.open_orders) >= OPEN_ORDERS_MAX:
         raise TooManyOrders(f"At most {OPEN_ORDERS_MAX} open orders")
     if side == BUY:
-        asset, meets = market.quote_asset, market.asks.best_ticks <= price_ticks
+        paying, meets = seat.quote, market.asks.best_ticks <= price_ticks
     else:
-        hold, asset, meets = base_amount, market.base_asset, market.bids.best_ticks >= price_ticks
+        hold, paying, meets = base_amount, seat.base, market.bids.best_ticks >= price_ticks
     if meets and command.post_only:
         raise WouldTrade
     if meets or not may_rest:
-        return _take(exchange, market, account, command, hold=hold)
-    try:
-        covered = account.balances[asset].free >= hold
-    except KeyError:
-        covered = False
-    if not covered:
-        raise InsufficientFunds(f"The free {asset} does not cover the order")
+        return _take(exchange, market, seat, command, hold=hold)
+    if paying.free < hold:
+        _require_funds(market, seat, side, hold)
     time_ms = command.time_ms
     return [
         OrderPlaced(
@@ -207,7 +202,7 @@ def require_bookable(market: Market, price_ticks: int, lots: int) -> tuple[int, 
 
 
 def _take(
-    exchange: Exchange, market: Market, account: Account, command: PlaceOrder, *, hold: int
+    exchange: Exchange, market: Market, seat: Seat, command: PlaceOrder, *, hold: int
 ) -> list[Event]:
     """An order that meets the book, or may not rest in it. hold: that of a limit order."""
     time_ms = command.time_ms if command.time_ms > exchange.time_ms else exchange.time_ms
@@ -230,7 +225,7 @@ def _take(
     if command.type == "market":
         _require_market_fills(market, result)
         hold = result.filled_quote if command.side == BUY else lots * market.lot_units
-    _require_funds(market, account, command, hold)
+    _require_funds(market, seat, command.side, hold)
     placed = OrderPlaced(
         time_ms,
         command.market,
@@ -252,10 +247,11 @@ def _take(
     return [placed, *result.events]
 
 
-def _require_funds(market: Market, account: Account, command: PlaceOrder, hold: int) -> None:
-    asset = market.quote_asset if command.side == BUY else market.base_asset
-    balance = account.balances.get(asset)
-    if balance is None or balance.free < hold:
+def _require_funds(market: Market, seat: Seat, side: Side, hold: int) -> None:
+    asset, paying = (
+        (market.quote_asset, seat.quote) if side == BUY else (market.base_asset, seat.base)
+    )
+    if paying.free < hold:
         raise InsufficientFunds(f"The free {asset} does not cover the order")
 
 

@@ -131,24 +131,24 @@ class Exchange:
 
     def _order_placed(self, event: OrderPlaced) -> None:
         market = self.markets[event.market]
-        account = self.accounts[event.account]
         try:
-            base = account.balances[market.base_asset]
-            quote = account.balances[market.quote_asset]
+            seat = market.seats[event.account]
         except KeyError:
-            base = account.balance(market.base_asset)
-            quote = account.balance(market.quote_asset)
+            account = self.accounts[event.account]
+            seat = market.seats[event.account] = market.new_seat(account)
+            account.balances[market.base_asset] = seat.base
+            account.balances[market.quote_asset] = seat.quote
         if event.side == BUY:
-            paying, receiving, book = quote, base, market.bids
+            paying, receiving, book = seat.quote, seat.base, market.bids
         else:
-            paying, receiving, book = base, quote, market.asks
+            paying, receiving, book = seat.base, seat.quote, market.asks
         paying.free -= event.hold
         paying.held += event.hold
         self.next_order_id = event.order_id + 1
         if event.resting_lots:
             # Already now, and with what its trades will leave, though they come next: they only
             # ever touch the other side. What does not rest never becomes an open order.
-            order_id = event.order_id
+            account, order_id = seat.account, event.order_id
             order = account.open_orders[order_id] = Order(
                 order_id,
                 event.account,
@@ -165,14 +165,14 @@ class Exchange:
 
     def _trade_executed(self, event: TradeExecuted) -> None:
         market = self.markets[event.market]
-        balances = self.accounts[event.taker_account].balances
+        seat = market.seats[event.taker_account]
         if event.taker_side == BUY:
             book, paid, received = market.asks, event.quote_amount, event.base_amount
-            paying, receiving = balances[market.quote_asset], balances[market.base_asset]
+            paying, receiving = seat.quote, seat.base
             taker_fees, maker_fees = market.fee_base, market.fee_quote
         else:
             book, paid, received = market.bids, event.base_amount, event.quote_amount
-            paying, receiving = balances[market.base_asset], balances[market.quote_asset]
+            paying, receiving = seat.base, seat.quote
             taker_fees, maker_fees = market.fee_quote, market.fee_base
         if event.released:
             paying.held -= paid + event.released
@@ -197,15 +197,16 @@ class Exchange:
                 del maker_account.client_orders[maker.placed.client_order_id]
 
     def _order_cancelled(self, event: OrderCancelled) -> None:
-        account = self.accounts[event.account]
         market = self.markets[event.market]
+        seat = market.seats[event.account]
         if event.side == BUY:
-            paying, book = account.balances[market.quote_asset], market.bids
+            paying, book = seat.quote, market.bids
         else:
-            paying, book = account.balances[market.base_asset], market.asks
+            paying, book = seat.base, market.asks
         paying.held -= event.released
         paying.free += event.released
         if event.in_book:
+            account = seat.account
             order = account.open_orders[event.order_id]
             book.remove(order)
             del account.open_orders[event.order_id]

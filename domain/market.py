@@ -2,17 +2,29 @@
 
 from typing import Literal
 
+import msgspec
+
 from domain.errors import MarketCancelOnlyError, MarketHaltedError
 from domain.events import MarketListed
-from domain.ledger import Balance
+from domain.ledger import Account, Balance
 from domain.order_book import BookSide, Order
 from domain.units import BUY, SELL, Side
 
 MarketStatus = Literal["open", "cancel_only", "halted"]
 
 
+class Seat(msgspec.Struct, frozen=True, gc=False):
+    """An account in a market, with the two balances it trades there: one lookup for all three."""
+
+    account: Account
+    base: Balance
+    quote: Balance
+
+
 class Market:
-    """tick_size, lot_size: decimal strings. lot_units: base units in a lot; tick_lot_units: quote
+    """seats: by account, of all that ever placed an order; found again from a snapshot's orders.
+
+    tick_size, lot_size: decimal strings. lot_units: base units in a lot; tick_lot_units: quote
     units that a lot costs at one tick. fee_base, fee_quote: balances of the exchange's account.
     """
 
@@ -30,6 +42,7 @@ class Market:
         "min_notional",
         "next_trade_id",
         "quote_asset",
+        "seats",
         "status",
         "symbol",
         "taker_fee_ppm",
@@ -54,8 +67,21 @@ class Market:
         self.next_trade_id = 1
         self.bids = BookSide(BUY)
         self.asks = BookSide(SELL)
+        self.seats: dict[str, Seat] = {}
         self.fee_base = fee_base
         self.fee_quote = fee_quote
+
+    def new_seat(self, account: Account) -> Seat:
+        """Return a seat for an account that may never have held one of the assets.
+
+        Its balances are the account's or, for what it never held, new ones; nothing is changed.
+        """
+        balances = account.balances
+        return Seat(
+            account,
+            balances.get(self.base_asset) or Balance(),
+            balances.get(self.quote_asset) or Balance(),
+        )
 
     def side(self, side: Side) -> BookSide:
         """Return the side of the book where orders of `side` rest."""
