@@ -6,7 +6,7 @@ What takes time is done by `Asked.ask`, on a thread of its own; everything else 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
 from api.engine_port import EnginePort
 from api.lag import LagClock
@@ -281,6 +281,6 @@ def ended(part: Failing) -> str:
 
 
 def _sizes(side: BookSide) -> tuple[int, int]:
-    """Return levels and orders. Another thread changes them: `dict.values` copies in one step."""
-    levels: list[Level] = list(dict.values(cast("dict[int, Level]", side.levels)))
+    """Return levels and orders. Another thread changes them: `list` copies in one step."""
+    levels: list[Level] = list(side.levels.values())
     return len(levels), sum(map(len, levels))

@@ -61,11 +61,7 @@ def decide(exchange: Exchange, command: AmendOrder) -> list[Event]:
     notional, base_amount = require_bookable(market, price_ticks, lots)
     change = _Change(price_ticks, lots, notional if order.side == BUY else base_amount)
     if keeps_priority:
-        return [
-            _amended(
-                exchange, command, order, change, resting_lots=lots, keeps_priority=True
-            )
-        ]
+        return [_amended(exchange, command, order, change, resting_lots=lots, keeps_priority=True)]
     if order.placed.post_only and crosses(market, order.side, price_ticks):
         raise WouldTrade
     if order.paying.free < change.hold - market.hold_of(order):

@@ -39,9 +39,7 @@ OPEN_ORDERS_MAX: Final = 20_000
 
 PREVENTIONS: Final = frozenset({"none", "cancel_taker", "cancel_maker", "cancel_both", "decrement"})
 _SIDES: Final = frozenset({BUY, SELL})
-_FORMS: Final = frozenset(
-    product(_SIDES, ("limit", "market"), ("gtc", "ioc", "fok"), PREVENTIONS)
-)
+_FORMS: Final = frozenset(product(_SIDES, ("limit", "market"), ("gtc", "ioc", "fok"), PREVENTIONS))
 """What side, type, time in force and self-trade prevention may be."""
 
 

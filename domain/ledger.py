@@ -76,7 +76,7 @@ class Account:
         return balance
 
     def close(self, order: Order) -> None:
-        """Forget an order that is no longer open: `apply` only."""
+        """Forget an order that is no longer open: `apply` only, whose hot parts do it in place."""
         del self.open_orders[order.order_id]
         if order.placed.client_order_id:
             del self.client_orders[order.placed.client_order_id]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedList
 
 from domain.events import OrderPlaced
 from domain.units import BUY, Side
@@ -52,27 +52,30 @@ Level = OrderedDict[int, Order]
 
 
 class BookSide:
-    """One side of a book: its price levels, lowest price first, and the best price at hand.
+    """One side of a book: its levels by price, the prices in order, and the best one at hand.
 
     best_ticks: the best price, or empty_ticks, which no order meets, when there are no orders.
-
-    An OrderedDict, not a dict: a dict finds its first key by walking over deleted slots, which is
-    quadratic for a deep level that is eaten from the front.
+    A dict beside a SortedList, not a SortedDict: most orders join a level that is there, and ask
+    for no more than the dict has. An OrderedDict as the level, not a dict: a dict finds its first
+    key by walking over deleted slots, quadratic for a deep level that is eaten from the front.
     """
 
-    __slots__ = ("_best_index", "best_ticks", "empty_ticks", "levels")
+    __slots__ = ("_best_index", "_prices", "best_ticks", "empty_ticks", "levels")
 
     def __init__(self, side: Side) -> None:
         self._best_index, self.empty_ticks = (-1, NO_BID) if side == BUY else (0, NO_ASK)
-        self.levels: SortedDict[int, Level] = SortedDict()
+        self._prices: SortedList[int] = SortedList()
+        self.levels: dict[int, Level] = {}
         self.best_ticks = self.empty_ticks
 
     def add(self, order: Order) -> None:
         """Put an order at the back of its price level."""
-        level = self.levels.get(order.price_ticks)
+        price_ticks = order.price_ticks
+        level = self.levels.get(price_ticks)
         if level is None:
-            level = self.levels[order.price_ticks] = OrderedDict()
-            self.best_ticks = self.levels.peekitem(self._best_index)[0]
+            level = self.levels[price_ticks] = OrderedDict()
+            self._prices.add(price_ticks)
+            self.best_ticks = self._prices[self._best_index]
         level[order.order_id] = order
 
     def remove(self, order: Order) -> None:
@@ -82,9 +85,10 @@ class BookSide:
         del level[order.order_id]
         if not level:
             del self.levels[price_ticks]
+            self._prices.remove(price_ticks)
             if price_ticks == self.best_ticks:
                 self.best_ticks = (
-                    self.levels.peekitem(self._best_index)[0] if self.levels else self.empty_ticks
+                    self._prices[self._best_index] if self.levels else self.empty_ticks
                 )
 
     @property
@@ -94,7 +98,7 @@ class BookSide:
 
     def prices_best_first(self) -> Iterator[int]:
         """Yield the price of each level, in ticks, best price first."""
-        return iter(self.levels) if self._best_index == 0 else reversed(self.levels)
+        return iter(self._prices) if self._best_index == 0 else reversed(self._prices)
 
     def levels_best_first(self) -> Iterator[tuple[int, list[Order]]]:
         """Yield (price_ticks, orders in queue order), best price first."""
