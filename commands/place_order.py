@@ -116,7 +116,7 @@ def decide(exchange: Exchange, command: PlaceOrder) -> list[Event]:  # noqa: C90
     if meets or not may_rest:
         return _take(exchange, market, seat, command, hold=hold)
     if paying.free < hold:
-        _require_funds(market, seat, side, hold)
+        raise _not_covered(market, side)
     time_ms = command.time_ms
     return [
         OrderPlaced(
@@ -223,7 +223,8 @@ def _take(
     if command.type == "market":
         _require_market_fills(market, result)
         hold = result.filled_quote if command.side == BUY else lots * market.lot_units
-    _require_funds(market, seat, command.side, hold)
+    if (seat.quote if command.side == BUY else seat.base).free < hold:
+        raise _not_covered(market, command.side)
     placed = OrderPlaced(
         time_ms,
         command.market,
@@ -245,12 +246,9 @@ def _take(
     return [placed, *result.events]
 
 
-def _require_funds(market: Market, seat: Seat, side: Side, hold: int) -> None:
-    asset, paying = (
-        (market.quote_asset, seat.quote) if side == BUY else (market.base_asset, seat.base)
-    )
-    if paying.free < hold:
-        raise InsufficientFunds(f"The free {asset} does not cover the order")
+def _not_covered(market: Market, side: Side) -> InsufficientFunds:
+    asset = market.quote_asset if side == BUY else market.base_asset
+    return InsufficientFunds(f"The free {asset} does not cover the order")
 
 
 def _require_market_fills(market: Market, result: Match) -> None:
