@@ -7,7 +7,7 @@ swap. Locks are advisory locks, which end with the connection that holds them.
 import logging
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -178,6 +178,9 @@ class PostgresViews(ViewStore):
                 row = connection.execute(sql.encode(), lock).fetchone()
             yield row is not None and row[0] is not False
         finally:
+            # The server gives the locks of a closed connection free only when it comes to it.
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_advisory_unlock_all()")
             connection.close()
 
 

@@ -152,3 +152,18 @@ def test_a_runner_waits_for_a_database_that_was_gone_from_the_start_of_a_batch(
         refusing.clear()
         assert runner.wait_for(day.exchange.position, PATIENCE_S), runner.failed
         runner.stop()
+
+
+def test_the_next_may_build_though_the_server_has_not_noticed_that_the_last_one_left(
+    view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[psycopg.Connection] = []
+    monkeypatch.setattr(psycopg.Connection, "close", left.append)
+    with view_store.building():
+        pass
+    with view_store.building():
+        pass
+    monkeypatch.undo()
+    for connection in left:
+        connection.close()
+    assert len(left) == 2
