@@ -158,7 +158,11 @@ def test_the_next_may_build_though_the_server_has_not_noticed_that_the_last_one_
     view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[psycopg.Connection] = []
-    monkeypatch.setattr(psycopg.Connection, "close", left.append)
+
+    def leave(connection: psycopg.Connection) -> None:
+        left.append(connection)
+
+    monkeypatch.setattr(psycopg.Connection, "close", leave)
     with view_store.building():
         pass
     with view_store.building():
