@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import psycopg
+
 from deploy.services.clone import Clone
 from deploy.services.control import known_address
 from eventstore.postgres import open_postgres
@@ -41,8 +43,15 @@ def directory() -> Iterator[Path]:
 
 @contextmanager
 def database() -> Iterator[str]:
-    """Give the URL of an empty database. Raises: NoServer."""
+    """Give the URL of an empty database, on a server that has just written all it had to.
+
+    So no checkpoint of an earlier run falls into this one, and there are WAL files to use again, as
+    on a server that has run for a while: commits wait for a new one to be filled with zeros.
+    Raises: NoServer.
+    """
     with fresh_database(address_of("postgres"), "template0") as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
         yield url
 
 
