@@ -103,8 +103,9 @@ def _explained(brokers: Brokers, error: Exception) -> BusUnavailable:
             )
     said = _lost[0].said if _lost else str(error)
     hint = f"; do they speak {brokers.protocol} there (FOLDEX_KAFKA_PROTOCOL)?"
-    silent = "disconnected" in said
-    return BusUnavailable(f"no Kafka broker at {where} answers: {said}{hint if silent else ''}")
+    # Who is not understood ends the connection, sometimes after an answer in another protocol.
+    unheard = "disconnected" in said or "InvalidReceiveError" in said
+    return BusUnavailable(f"no Kafka broker at {where} answers: {said}{hint if unheard else ''}")
 
 
 class _Lost(NamedTuple):

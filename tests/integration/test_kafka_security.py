@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import socketserver
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,7 @@ from eventstore.memory import open_memory
 from eventstore.published import SQLitePublished
 from eventstore.publisher import Publisher
 from tests import services
+from tests.beside import beside
 from tests.certificates import Authority
 from tests.custody.world import World as Custody
 from tests.feed_world import FeedWorld
@@ -193,6 +195,27 @@ def test_who_is_refused_is_told_why_and_the_password_is_not_said(
         find_topic(brokers, "events")
     said = repr(brokers) + str(caught.value) + caplog.text
     assert "horse" not in said
+
+
+class _SpeaksTls(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(1_000)
+        self.request.sendall(b"\x15\x03\x03\x00\x02\x02\x0a")  # An alert: what is this?
+        self.request.recv(1_000)
+
+
+@pytest.mark.usefixtures("soon")
+def test_who_answers_in_another_protocol_may_speak_that() -> None:
+    with (
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), _SpeaksTls) as server,
+        beside(server.serve_forever),
+    ):
+        try:
+            host, port = server.server_address[:2]
+            with pytest.raises(BusUnavailable, match="speak PLAINTEXT there"):
+                find_topic(Brokers(f"{host!s}:{port}"), "events")
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.usefixtures("soon")
