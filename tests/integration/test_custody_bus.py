@@ -15,6 +15,7 @@ from eventstore.kafka_topics import TopicPlan, ensure_topics
 from tests.custody.test_deposits import step
 from tests.custody.world import WEI, World
 from tests.kafka_world import read_topic
+from tests.waiting import until
 from wallet.bus import ADDRESS_CREATED, COMMAND, ERRORS, TRANSACTION, Commands
 from wallet.desk import Desk
 from wallet.errors import BadRequest
@@ -46,11 +47,13 @@ def bus_on(world: World, brokers: Brokers, prefix: str) -> KafkaBus:
 
 def answer(bus: KafkaBus, commands: int) -> None:
     """Let it answer so many commands, and disconnect."""
-    answered = 0
-    for _ in range(100):
-        answered += bus.run_once()
-        if answered >= commands:
-            break
+    answered: list[int] = []
+
+    def go_on() -> bool:
+        answered.append(bus.run_once())
+        return sum(answered) >= commands
+
+    until(go_on, f"{commands} commands are answered")
     bus.close()
 
 
