@@ -26,6 +26,10 @@ RECORDS_MAX: Final = 100
 RETRY_S: Final = 1.0
 SESSION_TIMEOUT_MS: Final = 10_000
 """How long the commands wait after the process that took them was killed."""
+JOIN_S_MAX: Final = 15.0
+"""How long the consumer may have no partition: over TLS the client library now and then waits for
+minutes for an answer to its wish to join, and one that asks anew is let in at once.
+"""
 HEADERS: Final = ("id", "correlation_id", "causation_id")
 
 _log = logging.getLogger(__name__)
@@ -52,6 +56,7 @@ class KafkaBus:
         self._prefix = prefix
         self._clock_ms = clock_ms
         self._consumer: Any = None
+        self._joined_s = 0.0
         self._writers: dict[str, TopicWriter] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="custody-bus")
@@ -84,6 +89,9 @@ class KafkaBus:
         writers, self._writers = self._writers, {}
         for writer in writers.values():
             writer.close()
+        self._leave()
+
+    def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close(autocommit=False, timeout_ms=1_000)
@@ -107,6 +115,9 @@ class KafkaBus:
         for topic in (ADDRESS_CREATED, TRANSACTION, ERRORS):
             if topic not in self._writers:
                 self._writers[topic] = TopicWriter(self._brokers, self._prefix + topic)
+        if self._is_left_out():
+            _log.warning("no commands were given to read in %.0f s: joining anew", JOIN_S_MAX)
+            self._leave()
         if self._consumer is None:
             with connecting(self._brokers) as settings:
                 self._consumer = KafkaConsumer(
@@ -118,6 +129,15 @@ class KafkaBus:
                     session_timeout_ms=SESSION_TIMEOUT_MS,
                 )
             self._consumer.subscribe([self._prefix + COMMAND])
+            self._joined_s = time.monotonic()
+
+    def _is_left_out(self) -> bool:
+        """Return whether it is long ago that there was a partition to read."""
+        if self._consumer is None:
+            return False
+        if self._consumer.assignment():
+            self._joined_s = time.monotonic()
+        return time.monotonic() - self._joined_s > JOIN_S_MAX
 
     def _answer_commands(self) -> int:
         polled = self._consumer.poll(timeout_ms=POLL_MS)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from eventstore.kafka_brokers import Brokers
@@ -16,6 +16,7 @@ from tests.custody.test_deposits import step
 from tests.custody.world import WEI, World
 from tests.kafka_world import read_topic
 from tests.waiting import until
+from wallet import kafka_bus
 from wallet.bus import ADDRESS_CREATED, COMMAND, ERRORS, TRANSACTION, Commands
 from wallet.desk import Desk
 from wallet.errors import BadRequest
@@ -53,8 +54,10 @@ def answer(bus: KafkaBus, commands: int) -> None:
         answered.append(bus.run_once())
         return sum(answered) >= commands
 
-    until(go_on, f"{commands} commands are answered")
-    bus.close()
+    try:
+        until(go_on, f"{commands} commands are answered")
+    finally:
+        bus.close()
 
 
 def send(bootstrap: str, topic: str, *values: bytes) -> None:
@@ -124,3 +127,25 @@ def test_a_person_asks_over_kafka_and_gets_this_answer_and_no_other(
     for wrong in ("no json", "[]", '{"type": "x", "_env": 1}'):
         with pytest.raises(BadRequest):
             desk.ask(wrong, 30)
+
+
+def test_a_consumer_that_is_never_let_in_asks_anew(
+    kafka_bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumers: list[KafkaConsumer] = []
+
+    class FirstIsLeftOut(KafkaConsumer):  # type: ignore[misc]
+        def subscribe(self, topics: list[str]) -> None:
+            consumers.append(self)
+            super().subscribe(topics if len(consumers) > 1 else [prefix + TRANSACTION])
+
+        def assignment(self) -> set[object]:
+            found: set[object] = super().assignment()
+            return found if len(consumers) > 1 else set()
+
+    monkeypatch.setattr(kafka_bus, "KafkaConsumer", FirstIsLeftOut)
+    monkeypatch.setattr(kafka_bus, "JOIN_S_MAX", 5.0)
+    command = b'{"type": "create_account", "meta": {"account": "ann"}}'
+    send(kafka_bootstrap, prefix + COMMAND, command)
+    answer(bus_on(World(), Brokers(kafka_bootstrap), prefix), 1)
+    assert len(consumers) == 2
