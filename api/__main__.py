@@ -53,7 +53,9 @@ app.command(epilog=examples("FOLDEX_ENGINE=127.0.0.1:7420 foldex api", "foldex a
 )
 app.command(
     epilog=examples(
-        "foldex project", "foldex project --only accounts", "foldex project --from kafka"
+        "foldex project",
+        "foldex project --only accounts --only events",
+        "foldex project --from kafka",
     )
 )(cli_processes.project)
 app.command(epilog=examples("FOLDEX_KAFKA=127.0.0.1:9092 foldex publish"))(cli_processes.publish)

@@ -88,6 +88,7 @@ class Group(StrEnum):
     """Views that are folded together."""
 
     accounts = "accounts"
+    events = "events"
     markets = "markets"
 
 
@@ -97,12 +98,13 @@ def project(
         Source, typer.Option("--from", help="kafka: the views of markets, shared by any number.")
     ] = Source.store,
     only: Annotated[
-        Group | None, typer.Option(help="accounts: beside others that fold markets from Kafka.")
+        list[Group] | None,
+        typer.Option(help="These views, while other processes fold the others. Repeatable."),
     ] = None,
 ) -> None:
     """Keep the views exact: follow the log, and fold what is new into them.
 
-    From the store one process folds; a second one stands by.
+    From the store one process folds a view; a second one stands by.
     """
     with clear_errors():
         from api.follower import run_projections
@@ -112,7 +114,7 @@ def project(
         code = run_projections(
             settings_for(data),
             source=source.value,
-            groups=everything if only is None else [only.value],
+            groups=[group.value for group in Group if group in only] if only else everything,
             on_ready=say,
         )
         raise typer.Exit(code)

@@ -12,7 +12,8 @@ from domain.invariants import check
 from domain.snapshot import FORMAT, SnapshotUnreadable, format_of, state_hash
 from eventstore.commit import GENESIS, Head
 from eventstore.errors import StoreDamaged, StoreError
-from eventstore.recovery import Progress, paused_gc
+from eventstore.gc_pause import paused_gc
+from eventstore.recovery import Progress
 from eventstore.store import Log, Store
 
 CHECK_EVERY_EVENTS: Final = 10_000

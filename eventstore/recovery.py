@@ -1,15 +1,14 @@
 """Rebuilds the exchange from its log: the newest good snapshot, then the commits after it."""
 
-import gc
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from domain.exchange import Exchange
 from domain.snapshot import SnapshotUnreadable, load
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.errors import StoreDamaged
+from eventstore.gc_pause import paused_gc
 from eventstore.snapshots import Snapshot, SnapshotStore
 from eventstore.store import Log
 
@@ -66,18 +65,6 @@ def apply_commit(exchange: Exchange, commit: Commit, limit: int) -> None:
         position = before + 1
         detail = f"an event of commit {commit.number} does not fit the state: {error!r}"
         raise StoreDamaged(position, detail) from error
-
-
-@contextmanager
-def paused_gc() -> Iterator[None]:
-    """Hold the cycle collector back: a replay makes millions of objects and no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _up_to(log: Log, head: Head, last: int) -> Iterator[Commit]:

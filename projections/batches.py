@@ -5,7 +5,7 @@ from typing import Final
 from eventstore.commit import Commit, Head
 from eventstore.store import Log
 
-EVENTS_PER_BATCH: Final = 16_000
+EVENTS_PER_BATCH: Final = 64_000
 """A batch ends with the commit that reaches it, or a few later. The more events there are in it,
 the more of them change the same balance or order, and the more lines share a page.
 """

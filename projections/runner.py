@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class ProjectionRunner:
     """The one that moves the views in a store on. `failed`: why it stopped, if it did.
 
-    groups: those it folds; all of them, or "accounts" alone while "markets" come from Kafka.
+    groups: those it folds, while other processes may fold the others.
     """
 
     def __init__(self, log: Log, store: ViewStore, *, groups: Sequence[str] = GROUPS) -> None:

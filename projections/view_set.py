@@ -1,14 +1,17 @@
 """The writer of a set of views: folds the log's commits, one transaction for many of them.
 
-The views are of two groups with a checkpoint each. "accounts" needs the total order of the log.
-In "markets" an event changes rows of its own market only, so that several workers can share it.
+The views are of three groups with a checkpoint each, which processes of their own can fold.
+"accounts" and "events" need the total order of the log. In "markets" an event changes rows of its
+own market only, so that several workers can share it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from domain.events import EVENTS, Event, MarketEvent
 from eventstore.commit import GENESIS, Commit, Head
+from eventstore.gc_pause import paused_gc
 from projections.balances import Balances
 from projections.candles import Candles
 from projections.catalogue import Catalogue
@@ -21,12 +24,13 @@ from projections.table import Table
 from projections.trades import Trades
 from projections.transfers import Transfers
 
-VIEWS_VERSION: Final = 2
+VIEWS_VERSION: Final = 3
 """Raised whenever a view's tables or meaning change: older sets are then built anew."""
 
 ACCOUNTS: Final = "accounts"
+EVENT_ROWS: Final = "events"
 MARKETS: Final = "markets"
-GROUPS: Final = (ACCOUNTS, MARKETS)
+GROUPS: Final = (ACCOUNTS, EVENT_ROWS, MARKETS)
 
 TABLES: Final[list[Table]] = [
     table
@@ -62,7 +66,7 @@ class Fold:
             for kind, handler in projection.handlers().items():
                 self._handlers[kind].append(handler)
 
-    def fold(self, recorded: Sequence[tuple[int, Event]]) -> None:
+    def fold(self, recorded: Iterable[tuple[int, Event]]) -> None:
         """Fold events with their positions. Raises: ViewsBroken: one contradicts the views."""
         handlers = self._handlers
         position = 0
@@ -87,7 +91,8 @@ class MarketFold(Fold):
         self._loaded: set[str] = set()
         super().__init__(self._views)
 
-    def fold(self, recorded: Sequence[tuple[int, Event]]) -> None:
+    def fold(self, recorded: Iterable[tuple[int, Event]]) -> None:
+        recorded = list(recorded)
         markets = {event.market for _, event in recorded if isinstance(event, MarketEvent)}
         if not markets <= self._loaded:
             with self._db.busy:
@@ -100,11 +105,12 @@ class MarketFold(Fold):
 
 def _account_fold(db: Database) -> Fold:
     catalogue = Catalogue.load(db)
-    return Fold([catalogue, Balances(db, catalogue), Transfers(db), Events()])
+    return Fold([catalogue, Balances(db, catalogue), Transfers(db)])
 
 
 _FOLDS: Final[dict[str, Callable[[Database], Fold]]] = {
     ACCOUNTS: _account_fold,
+    EVENT_ROWS: lambda _: Fold([Events()]),
     MARKETS: MarketFold,
 }
 
@@ -139,9 +145,8 @@ class _Group:
         if not new:
             return Batch([], [])
         _require_next(self.head, new[0])
-        self._fold.fold(
-            [pair for each in new for pair in enumerate(each.events, each.first_position)]
-        )
+        recorded = (enumerate(each.events, each.first_position) for each in new)
+        self._fold.fold(chain.from_iterable(recorded))
         move = _Move(self.name, self.head.position, new[-1])
         self.head = new[-1].head
         return Batch([move], [self._db.prepared(each) for each in self._fold.writes()])
@@ -184,7 +189,8 @@ class ViewSet:
         Raises: ViewsBroken: the commits do not follow, or an event contradicts the views.
         """
         _require_next(self.head, commits[0])
-        batches = [group.fold(commits) for group in self._groups]
+        with paused_gc():
+            batches = [group.fold(commits) for group in self._groups]
         return Batch(
             [move for each in batches for move in each.moves],
             [write for each in batches for write in each.writes],

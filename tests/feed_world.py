@@ -13,7 +13,7 @@ from projections.kafka_feed import KafkaFeed
 from projections.postgres import PostgresViews
 from projections.runner import ProjectionRunner, rebuild
 from projections.sqlite import SQLiteViews
-from projections.view_set import ACCOUNTS
+from projections.view_set import ACCOUNTS, EVENT_ROWS
 from projections.views import Views
 from tests.day import Day
 from tests.kafka_world import Topics
@@ -45,7 +45,7 @@ class FeedWorld:
         self.views = Views(self.store)
         resources.callback(self.views.close)
         rebuild(self.day.log, self.store)
-        self._accounts = ProjectionRunner(self.day.log, self.store, groups=[ACCOUNTS])
+        self._accounts = ProjectionRunner(self.day.log, self.store, groups=[ACCOUNTS, EVENT_ROWS])
         resources.callback(self._accounts.stop)
 
     def feed(self, group: str = "") -> KafkaFeed:

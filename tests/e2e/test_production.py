@@ -244,11 +244,45 @@ def one_signature_works_once(alice: SigningClient, urls: list[str]) -> None:
     assert set(refused) == {"signature_replayed"}
 
 
+def test_each_group_of_views_can_have_a_process(production: Production) -> None:
+    production.foldex("migrate")
+    engine, url = production.engine(), production.start_api()
+    groups = (["accounts"], ["events"], ["markets"])
+    folding = [production.start("project", *only(group)) for group in groups]
+    engine.says("takes commands")
+    for process in folding:
+        process.says("Following")
+    # It needs two of them, whatever order they are named in and however often.
+    other = production.start("project", *only(["markets", "accounts", "markets"]))
+    other.says("Standing by")
+    until(lambda: is_ready(url))
+    operator = production.client("operate", "audit")
+    open_exchange(operator, url)
+    alice = production.client("read", "trade", account="alice")
+    placed = alice.ask(url, "POST", "/v1/orders", order("buy", "100.00"))
+    seen = f"min_position={placed['position']}"
+    [newest] = operator.ask(url, "GET", f"/v1/events?order_id={placed['order_id']}&{seen}")["items"]
+    assert newest["id"] == placed["position"]
+    assert alice.ask(url, "GET", f"/v1/orders/{placed['order_id']}?{seen}")["status"] == "open"
+    for process in (folding[0], folding[2]):
+        process.kill()
+    other.says("Following the log: the projections of accounts and markets")
+    last = operator.ask(url, "POST", "/v1/operator/accounts", {"account": "carol"})["position"]
+    audited = operator.ask(url, "GET", f"/v1/events?account=carol&min_position={last}")["items"]
+    assert [each["id"] for each in audited] == [last]
+    production.end()
+    assert production.foldex("rebuild", "--json")["position"] == last
+
+
+def only(groups: list[str]) -> list[str]:
+    return [word for group in groups for word in ("--only", group)]
+
+
 def test_views_of_markets_are_shared_by_workers_from_kafka(production: Production) -> None:
     production.foldex("migrate")
     engine, url = production.engine(), production.start_api()
     # A worker takes the views over once they are there.
-    production.start("project", "--only", "accounts").says("Following")
+    production.start("project", *only(["accounts", "events"])).says("Following")
     workers = [production.start("project", "--from", "kafka") for _ in range(2)]
     production.start("publish").says("Following")
     engine.says("takes commands")

@@ -10,7 +10,7 @@ EVENTS_PER_COMMIT = 500
 
 def test_batches_grow_until_the_end_of_the_log_and_leave_nothing_out() -> None:
     with open_memory() as store:
-        for number in range(150):
+        for number in range(400):
             names = [f"a{number}-{each}" for each in range(EVENTS_PER_COMMIT)]
             store.log.append([AccountOpened(1, name) for name in names], 1)
         batches, head, sizes = Batches(store.log), GENESIS, []
@@ -22,7 +22,7 @@ def test_batches_grow_until_the_end_of_the_log_and_leave_nothing_out() -> None:
         assert sizes[:4] == [EVENTS_PER_BATCH_MIN * 2**n for n in range(4)]
         assert max(sizes) == EVENTS_PER_BATCH
         store.log.append([AccountOpened(2, "late")], 2)
-        assert [each.number for each in batches.after(head)] == [151]
+        assert [each.number for each in batches.after(head)] == [401]
 
 
 def test_small_commits_are_read_many_at_a_time() -> None:
