@@ -18,8 +18,9 @@ from benchmarks.workloads import COMMIT_COMMANDS, Measured, Workload, fill
 from commands.amend_order import AmendOrder
 from commands.cancel_order import CancelOrder
 from commands.command import Command
-from commands.engine import Done, Engine
+from commands.engine import Engine
 from commands.errors import EngineError, Overloaded
+from commands.handover import Done
 from commands.place_order import PlaceOrder
 from commands.registry import COMMANDS, Outcome, handle
 from domain.events import Event, TradeExecuted

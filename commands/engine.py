@@ -2,7 +2,7 @@
 
 Two threads. The decider takes what is waiting, decides and applies it; the committer writes the
 events of the last batch as one commit and only then answers their senders. So while one commit is
-being written the next is decided, and nothing is acknowledged before it is durable.
+being written the next is decided, and grows; and nothing is acknowledged before it is durable.
 """
 
 import gc
@@ -25,6 +25,7 @@ from commands.errors import (
     OutcomeUnknown,
     Overloaded,
 )
+from commands.handover import Batch, Done, Handover
 from commands.observer import EngineObserver
 from commands.receipt import Receipt
 from commands.registry import Outcome, handle
@@ -35,10 +36,6 @@ from domain.snapshot import dump
 from eventstore.recovery import recover
 from eventstore.snapshots import Snapshot, SnapshotStore, snapshot_of
 from eventstore.store import AppendFailed, Fenced, Log
-
-Done = Callable[[list[Outcome] | EngineError], None]
-"""Called on the committer's thread once a submission is durable, with an outcome for each of its
-commands in order; or with the error that kept all of them from being answered."""
 
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,26 +48,13 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
     commit_events: int = 4_000
 
 
-class _Batch:
-    """What one commit holds, and whom to answer after it."""
-
-    __slots__ = ("answers", "events")
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.answers: list[tuple[Sequence[Command], list[Outcome], Done]] = []
-
-
 _log = logging.getLogger(__name__)
 _DEFAULT_LIMITS: Final = EngineLimits()
 _NOBODY: Final = EngineObserver()
-_END: Final = None
 SWITCH_S: Final = 0.000_3
 """How long a thread may keep the interpreter while another waits for it. Python's own 5 ms would be
 added to the latency of each commit: the committer comes back from the disk while the decider runs.
 """
-_BATCHES_IN_FLIGHT: Final = 1
-"""Decided batches that may wait for the committer: more would only add latency."""
 
 
 class Engine:
@@ -102,7 +86,7 @@ class Engine:
         self._waiting_commands = 0
         self._changed = threading.Condition()
         self._running = False
-        self._batches: queue.Queue[_Batch | None] = queue.Queue(_BATCHES_IN_FLIGHT)
+        self._decided = Handover()
         self._decider = threading.Thread(target=self._decide_all, name="decider", daemon=True)
         self._committer = threading.Thread(target=self._commit_all, name="committer", daemon=True)
 
@@ -197,37 +181,38 @@ class Engine:
     # The decider's thread.
 
     def _decide_all(self) -> None:
-        while (batch := self._decide_waiting()) is not None:
-            self._batches.put(batch)
-        self._batches.put(_END)
+        while self._decide_waiting():
+            pass
+        self._decided.end()
 
-    def _decide_waiting(self) -> _Batch | None:
-        """Return the next batch, waiting for one; None when stopped and all is decided."""
+    def _decide_waiting(self) -> bool:
+        """Decide what waits, or comes first; return False when stopped and all is decided."""
         with self._changed:
             while self._running and not self._waiting:
                 self._changed.wait()
             if not self._waiting or self.failed is not None:
-                return None
-        batch = _Batch()
-        decided = 0
-        while self._waiting and not self._is_full(batch, decided):
+                return False
+        batch = self._decided.take_back() or Batch()
+        before = batch.commands
+        while self._waiting and not self._is_full(batch):
             commands, done = self._waiting.popleft()
             outcomes: list[Outcome] = []
             batch.answers.append((commands, outcomes, done))
-            decided += len(commands)
+            batch.commands += len(commands)
             try:
                 self._decide(commands, outcomes, batch.events)
             except Exception as error:  # noqa: BLE001  whatever it is, the state may be half applied
                 self._fail(error)
                 self._refuse(batch, CommandNotRecorded())
-                return None
+                return False
         with self._changed:
-            self._waiting_commands -= decided
-        return batch
+            self._waiting_commands -= batch.commands - before
+        self._decided.put(batch, still_open=not self._is_full(batch))
+        return True
 
-    def _is_full(self, batch: _Batch, decided: int) -> bool:
+    def _is_full(self, batch: Batch) -> bool:
         limits = self._limits
-        return decided >= limits.commit_commands or len(batch.events) >= limits.commit_events
+        return batch.commands >= limits.commit_commands or len(batch.events) >= limits.commit_events
 
     def _decide(
         self, commands: Sequence[Command], outcomes: list[Outcome], events: list[Event]
@@ -244,7 +229,7 @@ class Engine:
     # The committer's thread.
 
     def _commit_all(self) -> None:
-        while (batch := self._batches.get()) is not _END:
+        while (batch := self._decided.take()) is not None:
             if self.failed is None:
                 self._commit(batch)
             else:
@@ -252,7 +237,7 @@ class Engine:
         for _, done in self._drain_waiting():
             _tell(done, EngineStopped())
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
         began_ns = perf_counter_ns()
         try:
             if batch.events:
@@ -266,7 +251,7 @@ class Engine:
             _tell(done, outcomes)
         _tell(self._observer.committed, batch.answers, len(batch.events), append_ns)
 
-    def _refuse(self, batch: _Batch, error: EngineError) -> None:
+    def _refuse(self, batch: Batch, error: EngineError) -> None:
         for commands, _, done in batch.answers:
             _tell(done, error)
             _tell(self._observer.unanswered, commands, error)
