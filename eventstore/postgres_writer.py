@@ -12,7 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from eventsourcing.persistence import OperationalError, PersistenceError, StoredEvent
-from psycopg.pq import TransactionStatus
+from psycopg.postgres import types
+from psycopg.pq import DiagnosticField, ExecStatus, Format, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from eventstore.errors import StoreError, StoreLocked
 from eventstore.postgres_connection import SETTINGS, Connection, Server, become, library_error
@@ -39,9 +41,11 @@ _FACTS: Final = """SELECT pid, backend_start,
         current_setting('synchronous_commit') AS synchronous_commit,
         current_setting('transaction_read_only') AS read_only
     FROM pg_stat_activity WHERE pid = pg_backend_pid()"""
-_INSERT: Final = """INSERT INTO foldex.stored_events
+_INSERT: Final = b"""INSERT INTO foldex.stored_events
         (originator_id, originator_version, topic, state)
-    VALUES (%b, %b, %b, %b) RETURNING notification_id"""
+    VALUES ($1, $2, $3, $4) RETURNING notification_id"""
+_INSERT_NAME: Final = b"append"
+_INSERT_TYPES: Final = [types[name].oid for name in ("text", "int8", "text", "bytea")]
 _MAY_APPEND: Final = """SELECT has_table_privilege('foldex.stored_events', 'INSERT')
     OR coalesce(pg_has_role(to_regrole(%s), 'MEMBER'), false) AS may"""
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got"
@@ -130,7 +134,8 @@ class PostgresWriter:
             if self._lock_name is not None:
                 _require_right(connection, self._server)
                 _lock(connection, self._lock_name, wait_s)
-            become(connection, WRITER_ROLE)  # Last: it may not see what sessions there are.
+            become(connection, WRITER_ROLE)  # It may not see what sessions there are.
+            _checked(connection.pgconn.prepare(_INSERT_NAME, _INSERT, _INSERT_TYPES))
         except psycopg.Error as error:
             connection.close()
             raise library_error(error) from error
@@ -185,8 +190,26 @@ def _insert(connection: Connection, values: Sequence[Sequence[Any]]) -> list[int
 
 
 def _insert_one(connection: Connection, row: Sequence[Any]) -> int:
-    found = connection.execute(_INSERT, row, prepare=True, binary=True).fetchone()
-    return int(found["notification_id"]) if found else 0
+    """Ask libpq itself, in one call that leaves the interpreter to the others until the answer.
+
+    A cursor would take more than twice the time in Python, and the interpreter back several times.
+    """
+    stream, number, topic, state = row
+    values = [stream.encode(), number.to_bytes(8), topic.encode(), state]
+    binary = [Format.BINARY] * len(values)
+    result = connection.pgconn.exec_prepared(_INSERT_NAME, values, binary, Format.BINARY)
+    place = _checked(result).get_value(0, 0)
+    return int.from_bytes(place) if place else 0
+
+
+def _checked(result: PGresult) -> PGresult:
+    """Return a result. Raises: psycopg.Error: it is an error."""
+    if result.status in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        return result
+    if result.error_field(DiagnosticField.SQLSTATE) is None:
+        # Not the server's, but libpq's own: the connection was lost.
+        raise psycopg.OperationalError(result.get_error_message())
+    raise psycopg.errors.error_from_result(result)
 
 
 def _check(connection: Connection) -> _Session:
