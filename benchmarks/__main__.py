@@ -4,18 +4,18 @@ import argparse
 import gc
 import json
 import os
-import platform
-import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import msgspec
+
+from benchmarks.machine import ROOT, commit, cpu_time, machine, stolen_share
 from benchmarks.measures import MEASURES, Measure
 from benchmarks.places import NoServer
 from benchmarks.workloads import W1_COMMANDS, Measured, Workload, flow, w1
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "benchmarks" / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
@@ -72,8 +72,10 @@ def _measure_once(measure: Measure, workload: Workload) -> Measured:
     gc.collect()
     gc.freeze()
     gc.disable()
+    before = cpu_time()
     try:
-        return measure(workload)
+        measured = measure(workload)
+        return msgspec.structs.replace(measured, stolen=stolen_share(before, cpu_time()))
     finally:
         gc.enable()
         gc.unfreeze()
@@ -92,40 +94,8 @@ def _row(name: str, workload: str, runs: list[Measured]) -> dict[str, Any]:
     if runs[0].latencies_s:
         for percent in (50, 99):
             row[f"p{percent}_ms"] = round(median(run.latency_ms(percent) for run in runs), 2)
+    row["stolen_percent"] = round(100 * median(run.stolen for run in runs), 1)
     return row
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    return {
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-    }
-
-
-def _cpu_model() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def commit() -> str:
-    """Return the commit measured; with a plus sign when files were changed since."""
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git("status", "--porcelain") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def _table(report: dict[str, Any]) -> str:
@@ -137,14 +107,14 @@ def _table(report: dict[str, Any]) -> str:
     lines = [
         title,
         "",
-        "| measure | workload | median | lowest – highest | unit | p50 | p99 |",
-        "|---|---|---:|---:|---|---:|---:|",
+        "| measure | workload | median | lowest – highest | unit | p50 | p99 | stolen |",
+        "|---|---|---:|---:|---|---:|---:|---:|",
     ]
     lines += [
         f"| {row['measure']} | {row['workload']} | {row['median']:,} "
         f"| {row['lowest']:,} – {row['highest']:,} | {row['unit']} "
         + "".join(f"| {row[name]} ms " if name in row else "| " for name in ("p50_ms", "p99_ms"))
-        + "|"
+        + f"| {row['stolen_percent']} % |"
         for row in report["results"]
     ]
     return "\n".join(lines)

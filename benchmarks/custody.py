@@ -8,8 +8,8 @@ from statistics import median
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from benchmarks.__main__ import commit, machine
 from benchmarks.custody_policy import policy
+from benchmarks.machine import commit, machine
 from wallet.approvals import approve
 from wallet.keys.ethereum import AccountAddresses, parse_address
 from wallet.keys.secret import Secret

@@ -37,11 +37,15 @@ FLOW_ACCOUNTS = 100
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One run. count: of commands or events. latencies_s: of submissions, where measured."""
+    """One run. count: of commands or events. latencies_s: of submissions, where measured.
+
+    stolen: the part of the cores' time that the host gave to others meanwhile.
+    """
 
     count: int
     seconds: float
     latencies_s: list[float] = []
+    stolen: float = 0.0
 
     @property
     def per_second(self) -> float:

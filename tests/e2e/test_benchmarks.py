@@ -23,3 +23,4 @@ def test_order_entry_over_http_is_measured() -> None:
         assert row["unit"] == "orders/s"
         assert row["lowest"] > 0
         assert 0 < row["p50_ms"] <= row["p99_ms"]
+        assert 0 <= row["stolen_percent"] < 100
