@@ -169,7 +169,7 @@ def backup(
     new_passphrase_fd: NewDescriptorOption = None,
     key_service: ServiceOption = "",
     key_service_token: TokenOption = None,
-    memory_mib: MemoryOption = 256,
+    memory_mib: MemoryOption = 256,  # It lies about for years and is opened rarely.
 ) -> None:
     """Write all seeds to one encrypted file, under a passphrase of its own, and open it to see."""
     with secret_errors():

@@ -4,8 +4,6 @@ The taker trades with the best resting orders, oldest first, each at the resting
 Fees are taken from what each side receives, rounded up to a whole unit.
 """
 
-from typing import Final
-
 import msgspec
 
 from domain.events import (
@@ -18,9 +16,6 @@ from domain.events import (
 from domain.market import Market
 from domain.order_book import NO_ASK, Order
 from domain.units import BUY, PPM, Side
-
-ANY_PRICE: Final = 0
-"""The price of a market order, in ticks."""
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +32,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
 
 class Taker(msgspec.Struct, frozen=True, gc=False):
     """An incoming order. lots: how much; a market order by amount has a budget (quote units)
-    instead. price_ticks: its limit, or ANY_PRICE. may_rest: in the book, with what is left.
+    instead. price_ticks: its limit, or 0 for any. may_rest: in the book, with what is left.
     """
 
     time_ms: int

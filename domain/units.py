@@ -5,7 +5,7 @@ Nothing here rounds: a decimal string either names a whole number of units or is
 
 import re
 from functools import lru_cache
-from typing import Final, Literal, NewType
+from typing import Final, Literal
 
 from domain.errors import (
     AmountTooLarge,
@@ -14,14 +14,6 @@ from domain.errors import (
     OffStep,
     TooManyDecimals,
 )
-
-AccountId = NewType("AccountId", str)
-AssetCode = NewType("AssetCode", str)
-MarketSymbol = NewType("MarketSymbol", str)
-Ticks = NewType("Ticks", int)
-Lots = NewType("Lots", int)
-Units = NewType("Units", int)
-"""An amount in an asset's ledger unit (10 ** -decimals of the asset)."""
 
 Side = Literal["buy", "sell"]
 BUY: Final = "buy"
@@ -55,12 +47,12 @@ def parse_units(text: str, decimals: int, *, field: str) -> int:
     return units
 
 
-def parse_amount(text: str, decimals: int, *, field: str) -> Units:
+def parse_amount(text: str, decimals: int, *, field: str) -> int:
     """Return a positive amount in ledger units. Raises: as `parse_units`; NotPositive: zero."""
     units = parse_units(text, decimals, field=field)
     if units == 0:
         raise NotPositive(f"{field}: must be greater than zero")
-    return Units(units)
+    return units
 
 
 def parse_steps(text: str, step: str, *, field: str) -> int:

@@ -17,8 +17,6 @@ PASSPHRASE_CHARS_MIN: Final = 12
 PASSPHRASE_CHARS_MAX: Final = 1024
 MEMORY_KIB: Final = 64 * 1024
 """64 MiB and three passes: RFC 9106's second recommendation; 0.15 s on one core."""
-BACKUP_MEMORY_KIB: Final = 256 * 1024
-"""A backup lies about for years and is opened rarely."""
 
 Entropy = Callable[[int], bytes]
 """Random bytes; `os.urandom` everywhere but in tests."""
