@@ -16,7 +16,7 @@ import msgspec
 from eventsourcing.domain import Aggregate
 
 from wallet.call_text import Interface
-from wallet.errors import AlreadyEnded, AlreadySigned, NotSigned
+from wallet.errors import AlreadyEnded, AlreadySigned, NotSigned, TxReverted
 from wallet.types import (
     Address,
     Attempt,
@@ -370,4 +370,4 @@ class Payment(Aggregate):
 
 
 def _failure(mined: Mined) -> str:
-    return f"TX_REVERTED: {mined.reason or 'the transaction failed'}"[:256]
+    return TxReverted(mined.reason or "the transaction failed").reason[:REASON_CHARS_MAX]
