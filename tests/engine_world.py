@@ -17,11 +17,25 @@ from commands.command import Command
 from commands.engine import Engine, EngineLimits
 from commands.place_order import PlaceOrder
 from eventstore.memory import open_memory
+from eventstore.store import Store
 from tests.given import NOW_MS, OPENING, place
 from tests.waiting import until_async
 
 TOKEN = "a token of the tests"
 WAIT_S = 10.0
+
+
+def open_engine(store: Store, **limits: int) -> Engine:
+    """Return a running engine on a store, with the market and the accounts of `OPENING`."""
+    engine = Engine(
+        store.log, store.snapshots, clock_ms=lambda: NOW_MS, writer="test",
+        limits=EngineLimits(**limits),
+    )  # fmt: skip
+    engine.start()
+    if "alice" not in engine.exchange.accounts:
+        for command in OPENING:
+            engine.execute(command)
+    return engine
 
 
 class Setting:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from commands.engine import Engine, EngineLimits
 from commands.errors import (
     CommandNotRecorded,
     EngineError,
@@ -26,7 +25,8 @@ from eventstore.errors import AppendFailed, AppendOutcomeUnknown, Fenced
 from eventstore.memory import open_memory
 from eventstore.recovery import recover
 from eventstore.store import Store
-from tests.given import BUY, NOW_MS, OPENING, SELL, cancel, place
+from tests.engine_world import open_engine
+from tests.given import BUY, SELL, cancel, place
 
 WAIT_S = 5
 Answers = queue.SimpleQueue[list[Outcome] | EngineError]
@@ -36,18 +36,6 @@ Answers = queue.SimpleQueue[list[Outcome] | EngineError]
 def store() -> Iterator[Store]:
     with open_memory() as opened:
         yield opened
-
-
-def _engine(store: Store, **limits: int) -> Engine:
-    engine = Engine(
-        store.log, store.snapshots, clock_ms=lambda: NOW_MS, writer="test",
-        limits=EngineLimits(**limits),
-    )  # fmt: skip
-    engine.start()
-    if "alice" not in engine.exchange.accounts:
-        for command in OPENING:
-            engine.execute(command)
-    return engine
 
 
 def _replace_append(
@@ -82,7 +70,7 @@ def _orders_in(store: Store) -> list[int]:
 def test_a_command_is_acknowledged_only_after_its_append_has_returned(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = _engine(store)
+    engine = open_engine(store)
     may_append, appending = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -116,10 +104,10 @@ def _outcomes(answer: list[Outcome] | EngineError) -> list[Outcome]:
         (AppendOutcomeUnknown("no answer"), OutcomeUnknown),
     ],
 )
-def test_a_failed_append_acknowledges_nothing_and_stops_the_engine(
+def test_a_failed_append_acknowledges_nothing_and_stops_theopen_engine(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, told: type[EngineError]
 ) -> None:
-    engine = _engine(store)
+    engine = open_engine(store)
     with monkeypatch.context() as broken:
         _replace_append(broken, store, _raise(error))
         with pytest.raises(told):
@@ -129,7 +117,7 @@ def test_a_failed_append_acknowledges_nothing_and_stops_the_engine(
             engine.execute(place("alice", BUY, 100, lots=1), WAIT_S)
     engine.stop()
     assert _orders_in(store) == []
-    again = _engine(store)
+    again = open_engine(store)
     assert again.execute(place("alice", BUY, 100, lots=1)).order_id == 1
     again.stop()
 
@@ -137,7 +125,7 @@ def test_a_failed_append_acknowledges_nothing_and_stops_the_engine(
 def test_a_full_queue_refuses_at_once_and_drops_nothing_it_took(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = _engine(store, queued_commands=3, commit_commands=1)
+    engine = open_engine(store, queued_commands=3, commit_commands=1)
     may_append = threading.Event()
     _replace_append(monkeypatch, store, lambda: _assert_set(may_append))
     answers: Answers = queue.SimpleQueue()
@@ -158,7 +146,7 @@ def _assert_set(event: threading.Event) -> None:
 
 
 def test_stopping_finishes_what_was_taken(store: Store) -> None:
-    engine = _engine(store)
+    engine = open_engine(store)
     answers: Answers = queue.SimpleQueue()
     for _ in range(20):
         engine.submit([place("alice", BUY, 100, lots=1)] * 10, answers.put)
@@ -169,7 +157,7 @@ def test_stopping_finishes_what_was_taken(store: Store) -> None:
 
 def test_recovery_gives_the_same_state_each_time_with_and_without_snapshot(store: Store) -> None:
     for round_number in range(4):
-        engine = _engine(store)
+        engine = open_engine(store)
         engine.execute(place("alice", SELL, 100, lots=5))
         engine.execute(place("bob", BUY, 100, lots=3))
         live = state_hash(engine.exchange)
@@ -179,7 +167,7 @@ def test_recovery_gives_the_same_state_each_time_with_and_without_snapshot(store
 
 
 def test_refused_commands_are_told_why_and_leave_no_event(store: Store) -> None:
-    engine = _engine(store)
+    engine = open_engine(store)
     position = engine.exchange.position
     answers: Answers = queue.SimpleQueue()
     engine.submit([cancel("alice", 99), place("alice", BUY, 100, lots=1)], answers.put)
@@ -194,10 +182,10 @@ def test_refused_commands_are_told_why_and_leave_no_event(store: Store) -> None:
 def test_a_key_gets_its_first_answer_after_a_crash(store: Store) -> None:
     keyed: dict[str, Any] = {"scope": "alice", "idempotency_key": "k"}
     order: PlaceOrder = place("alice", BUY, 100, lots=1, **keyed)
-    engine = _engine(store)
+    engine = open_engine(store)
     first = engine.execute(order)
     engine.stop(snapshot=False)
-    again = _engine(store)
+    again = open_engine(store)
     second = again.execute(order)
     again.stop()
     assert (second.order_id, second.position) == (first.order_id, first.position)

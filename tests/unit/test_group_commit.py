@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from commands.engine import Engine, EngineLimits
 from commands.errors import CommandNotRecorded, EngineError, EngineStopped
 from commands.registry import Outcome
 from domain.events import Event, OrderPlaced
@@ -14,7 +13,8 @@ from eventstore.commit import Commit
 from eventstore.errors import AppendFailed
 from eventstore.memory import open_memory
 from eventstore.store import Store
-from tests.given import BUY, NOW_MS, OPENING, place
+from tests.engine_world import open_engine
+from tests.given import BUY, place
 from tests.waiting import until
 
 WAIT_S = 5
@@ -24,13 +24,7 @@ class Slow:
     """An engine whose appends wait; `let` gives way to all of them, or lets each one fail."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
-        self.engine = Engine(
-            store.log, store.snapshots, clock_ms=lambda: NOW_MS, writer="test",
-            limits=EngineLimits(**limits),
-        )  # fmt: skip
-        self.engine.start()
-        for command in OPENING:
-            self.engine.execute(command)
+        self.engine = open_engine(store, **limits)
         self.answers: queue.SimpleQueue[list[Outcome] | EngineError] = queue.SimpleQueue()
         self.appending = threading.Event()
         self._may_append = threading.Event()
