@@ -104,7 +104,7 @@ def _outcomes(answer: list[Outcome] | EngineError) -> list[Outcome]:
         (AppendOutcomeUnknown("no answer"), OutcomeUnknown),
     ],
 )
-def test_a_failed_append_acknowledges_nothing_and_stops_theopen_engine(
+def test_a_failed_append_acknowledges_nothing_and_stops_the_engine(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, told: type[EngineError]
 ) -> None:
     engine = open_engine(store)

@@ -35,8 +35,15 @@ class Slow:
     def submit(self, orders: int = 1) -> None:
         self.engine.submit([place("alice", BUY, 100, lots=1)] * orders, self.answers.put)
 
-    def all_is_decided(self) -> bool:
-        return self.engine.queue_depth == 0
+    def append_one(self) -> None:
+        """Return while the append of one order waits."""
+        self.submit()
+        assert self.appending.wait(WAIT_S)
+
+    def decide(self, orders: int = 1) -> None:
+        """Return once a submission is decided."""
+        self.submit(orders)
+        until(lambda: self.engine.queue_depth == 0)
 
     def let(self, failure: Exception | None = None) -> None:
         self._failure = failure
@@ -68,11 +75,9 @@ def test_what_comes_during_a_commit_is_decided_meanwhile_and_shares_the_next(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Slow(store, monkeypatch)
-    slow.submit()
-    assert slow.appending.wait(WAIT_S)
+    slow.append_one()
     for _ in range(3):
-        slow.submit()
-        until(slow.all_is_decided)
+        slow.decide()
     assert slow.answers.empty()
     slow.let()
     slow.engine.stop()
@@ -82,12 +87,9 @@ def test_what_comes_during_a_commit_is_decided_meanwhile_and_shares_the_next(
 
 def test_a_full_batch_takes_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(store, monkeypatch, commit_commands=4)
-    slow.submit()
-    assert slow.appending.wait(WAIT_S)
-    slow.submit(orders=3)
-    until(slow.all_is_decided)
-    slow.submit(orders=2)  # One submission is never split.
-    until(slow.all_is_decided)
+    slow.append_one()
+    slow.decide(orders=3)
+    slow.decide(orders=2)  # One submission is never split.
     slow.submit()
     slow.let()
     slow.engine.stop()
@@ -98,11 +100,9 @@ def test_what_was_decided_during_a_failing_commit_is_not_acknowledged(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Slow(store, monkeypatch)
-    slow.submit()
-    assert slow.appending.wait(WAIT_S)
+    slow.append_one()
     for _ in range(2):
-        slow.submit()
-        until(slow.all_is_decided)
+        slow.decide()
     slow.let(AppendFailed("disk full"))
     told = [type(slow.answers.get(timeout=WAIT_S)) for _ in range(3)]
     assert told == [CommandNotRecorded, EngineStopped, EngineStopped]
