@@ -19,7 +19,7 @@ from eventstore.kafka_brokers import Brokers, connecting
 from eventstore.kafka_errors import BusError, BusUnavailable, RecordsLost, TopicUnusable
 from eventstore.kafka_topics import ERRORS_TOPIC, EVENTS_TOPIC, find_topic
 from projections import kafka_offsets
-from projections.database import Database, Overtaken, ViewStore
+from projections.database import Database, Overtaken, ViewStore, ViewsUnavailable
 from projections.kafka_offsets import Reached, Source
 from projections.kafka_records import BadRecord, read_records, report
 from projections.view_set import MARKETS, VIEWS_VERSION, MarketFold, stored_version
@@ -110,7 +110,7 @@ class KafkaFeed:
     def _run_or_wait(self) -> None:
         try:
             self.run_once()
-        except BusUnavailable as error:
+        except (BusUnavailable, ViewsUnavailable) as error:
             _log.warning("the feed of %s waits: %s", self._source.topic, error)
             self._thread.rest(WAIT_FOR_VIEWS_S)
 

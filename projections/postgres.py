@@ -139,7 +139,9 @@ class PostgresViews(ViewStore):
         """Several may write at a time: each moves checkpoints of its own."""
         assert isinstance(db, PostgresDatabase)
         with db.locked_shared(_WRITING):
-            yield _current(db.connection) == db.name
+            with translated_errors():
+                current = _current(db.connection)
+            yield current == db.name
 
     def reader(self) -> "_Reader":
         return _Reader(self._url)

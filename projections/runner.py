@@ -4,19 +4,28 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from eventstore.background import Background
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.store import Log
 from projections.batches import Batches
-from projections.database import Overtaken, ViewsBroken, ViewStore, ViewsUnavailable
+from projections.database import (
+    Overtaken,
+    RebuildRunning,
+    ViewsBroken,
+    ViewStore,
+    ViewsUnavailable,
+)
 from projections.pipeline import Pipeline
 from projections.view_set import GROUPS, VIEWS_VERSION, Batch, ViewSet, stored_version
 
 IDLE_S: Final = 0.25
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
 """How long to wait for a database that does not answer: longer each time."""
+REBUILD_POLL_S: Final = 1.0
+"""How often to look whether another process has built the views."""
 
 Progress = Callable[[int, int], None]
 """Called with the position reached and the log's last position."""
@@ -50,10 +59,12 @@ class ProjectionRunner:
     def start(self) -> None:
         """Open the views, or build them if there are none or an older version's; then follow.
 
-        Raises: ViewsBroken: the views are not of this log; RebuildRunning; StoreError;
-        ViewsUnavailable. Once started, it waits for a database that does not answer.
+        Where another process builds them it waits for that, and once started it waits for a
+        database that does not answer. Raises: ViewsBroken: the views are not of this log;
+        StoreError; ViewsUnavailable.
         """
-        self._open()
+        with suppress(RebuildRunning):
+            self._open()
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,7 +76,8 @@ class ProjectionRunner:
     def run_once(self) -> int:
         """Fold the next few commits; return how many there were. Opens the views if need be.
 
-        Raises: ViewsBroken, StoreError, the database's errors: nothing of them is in the views.
+        Raises: ViewsBroken; RebuildRunning and other StoreErrors; the database's errors: nothing of
+        them is in the views.
         """
         while True:
             folded = self._fold_next()
@@ -97,6 +109,11 @@ class ProjectionRunner:
                         return
                     self._log.wait(self._open().head.number, IDLE_S)
                     retry_s = RETRY_S_MIN
+                except RebuildRunning as error:
+                    if stopping:
+                        return
+                    _log.info("the views are not there yet: %s", error)
+                    self._thread.rest(REBUILD_POLL_S)
                 except ViewsUnavailable as error:
                     if stopping:
                         raise
@@ -165,8 +182,7 @@ class ProjectionRunner:
         self._close()
         views = None if name is None else self._open_set(name)
         if views is None:
-            _log.info("building the views of %s from the first event", self._store.place)
-            rebuild(self._log, self._store)
+            self._build_instead_of(name)
             return self._open()
         try:
             for head in views.heads:
@@ -177,6 +193,13 @@ class ProjectionRunner:
         self._views = views
         self._reach(views.head)
         return views
+
+    def _build_instead_of(self, name: str | None) -> None:
+        """Build the views, unless another process just did. Raises: RebuildRunning."""
+        with self._store.building():
+            if self._store.current() == name:
+                _log.info("building the views of %s from the first event", self._store.place)
+                _build(self._log, self._store)
 
     def _open_set(self, name: str) -> ViewSet | None:
         """Return a set of views; None when it is of another version."""
@@ -213,23 +236,7 @@ def rebuild(log: Log, store: ViewStore, progress: Progress = lambda position, la
     the new ones. Raises: RebuildRunning: another process does it already; StoreError, ViewsBroken.
     """
     with store.building():
-        views = ViewSet.create(store)
-        pipeline = Pipeline(views.write, beside=store.writes_elsewhere)
-        batches = Batches(log)
-        try:
-            last = log.stored_head().position
-            while _fold_into(pipeline, batches, views):
-                last = max(last, views.head.position)
-                progress(views.head.position, last)
-            with store.swapping():
-                # The live views stand still now: readers must not go back in time by the swap.
-                while _fold_into(pipeline, batches, views):
-                    pass
-                store.swap_in(views.db)
-            return views.head.position
-        finally:
-            pipeline.close()
-            views.close()
+        return _build(log, store, progress)
 
 
 def catch_up(log: Log, store: ViewStore, progress: Progress = lambda position, last: None) -> int:
@@ -245,6 +252,27 @@ def catch_up(log: Log, store: ViewStore, progress: Progress = lambda position, l
         runner.stop()
     _log.info("views at %d after %.1f s", runner.position, time.monotonic() - started)
     return runner.position
+
+
+def _build(log: Log, store: ViewStore, progress: Progress = lambda position, last: None) -> int:
+    """Do what `rebuild` does, while `building`."""
+    views = ViewSet.create(store)
+    pipeline = Pipeline(views.write, beside=store.writes_elsewhere)
+    batches = Batches(log)
+    try:
+        last = log.stored_head().position
+        while _fold_into(pipeline, batches, views):
+            last = max(last, views.head.position)
+            progress(views.head.position, last)
+        with store.swapping():
+            # The live views stand still now: readers must not go back in time by the swap.
+            while _fold_into(pipeline, batches, views):
+                pass
+            store.swap_in(views.db)
+        return views.head.position
+    finally:
+        pipeline.close()
+        views.close()
 
 
 def _fold_into(pipeline: Pipeline, batches: Batches, views: ViewSet) -> bool:

@@ -78,6 +78,9 @@ class FeedWorld:
         """Let more happen, publish it, and fold it into the views of accounts."""
         self.day.go_on(commands)
         self.publish()
+        self.fold_accounts()
+
+    def fold_accounts(self) -> None:
         while self._accounts.run_once():
             pass
 

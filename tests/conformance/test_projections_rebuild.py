@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -157,6 +158,42 @@ def test_only_one_rebuild_runs_at_a_time(log: Log, view_store: ViewStore) -> Non
     with view_store.building(), pytest.raises(RebuildRunning):
         rebuild(log, view_store)
     assert rebuild(log, view_store) == 3
+
+
+def test_a_runner_waits_for_views_that_another_process_builds(
+    log: Log, views: Views, view_store: ViewStore
+) -> None:
+    waiting, told_to_stop = (ProjectionRunner(log, view_store) for _ in range(2))
+    with view_store.building():
+        waiting.start()
+        told_to_stop.start()
+        assert not waiting.wait_for(1, timeout_s=0.05)
+        told_to_stop.stop()
+        with pytest.raises(ViewsMissing):
+            views.balances("ann")
+    assert waiting.wait_for(3, timeout_s=20)
+    assert free(views) == "1.00000000"
+    waiting.stop()
+    assert (waiting.failed, told_to_stop.failed) == (None, None)
+
+
+def test_views_that_another_process_has_just_built_are_not_built_again(
+    log: Log, view_store: ViewStore, view_backend: ViewBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    building = view_store.building
+
+    @contextmanager
+    def building_late() -> Iterator[None]:
+        rebuild(log, view_backend.store("live"))
+        with building():
+            yield
+
+    monkeypatch.setattr(view_store, "building", building_late)
+    runner = ProjectionRunner(log, view_store)
+    runner.start()
+    runner.stop()
+    assert (runner.failed, runner.position) == (None, 3)
+    assert len(view_backend.sets("live")) == 1
 
 
 def test_one_set_before_the_current_one_is_kept_and_failed_attempts_are_removed(

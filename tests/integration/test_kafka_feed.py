@@ -18,11 +18,13 @@ from eventstore.kafka_topics import ensure_topics
 from eventstore.messages import encode_event
 from eventstore.published import SQLitePublished
 from eventstore.publisher import Publisher
+from projections.database import ViewsUnavailable
 from projections.kafka_feed import KafkaFeed
 from projections.postgres import migrate
 from projections.runner import rebuild
 from tests.feed_world import COMMANDS, FeedWorld
 from tests.kafka_world import PLANS, Topics, fresh_topics, read_topic
+from tests.services import cut_views
 from tests.waiting import until
 
 
@@ -105,6 +107,28 @@ def test_a_rebuild_from_the_store_is_taken_over_where_it_ends(each_world: FeedWo
 
     world.require_exact()
     assert feed.failed is None
+
+
+def test_a_worker_whose_connections_are_cut_again_and_again_goes_on_exactly(
+    topics: Topics, tmp_path: Path, postgres_database: str
+) -> None:
+    migrate(postgres_database)
+    with ExitStack() as resources:
+        world = FeedWorld(topics, tmp_path, resources, postgres_database)
+        world.publish()
+        feed = world.feed()
+        feed.start()
+        world.require_exact()
+        for _ in range(5):
+            world.day.go_on(COMMANDS)
+            world.publish()
+            until(lambda: cut_views(postgres_database), "the feed is connected")
+        with pytest.raises(ViewsUnavailable):
+            world.fold_accounts()
+        world.go_on()
+
+        world.require_exact()
+        assert feed.failed is None
 
 
 def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_killed(

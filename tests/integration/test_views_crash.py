@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,12 +16,13 @@ from eventstore.memory import open_memory
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Log
 from projections.compare import compare
-from projections.database import ViewStore
+from projections.database import ViewStore, ViewsUnavailable
 from projections.postgres import PostgresViews, migrate
 from projections.runner import ProjectionRunner, catch_up, rebuild
 from projections.sqlite import SQLiteViews
 from projections.views import Views
 from tests.day import Day
+from tests.services import cut_views
 
 PATIENCE_S = 60.0
 KILLS = 8
@@ -40,16 +42,6 @@ def require_exact(log: Log, store: ViewStore, directory: Path) -> None:
         assert compare(ours, theirs) == []
 
 
-def cut_connections(url: str) -> int:
-    """Terminate every connection of the views, whatever it is doing; return how many."""
-    with psycopg.connect(url) as connection:
-        found = connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'foldex views'"
-        ).fetchall()
-    return len(found)
-
-
 def test_a_runner_whose_connection_is_cut_again_and_again_goes_on_exactly(
     view_store: ViewStore, postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,7 +56,7 @@ def test_a_runner_whose_connection_is_cut_again_and_again_goes_on_exactly(
         cut = 0
         for _ in range(KILLS):
             day.go_on(60)
-            cut += cut_connections(postgres_database)
+            cut += cut_views(postgres_database)
             # A reader whose connection is gone asks once more on a new one.
             assert views.position() > 0
         assert runner.wait_for(day.exchange.position, PATIENCE_S), runner.failed
@@ -72,6 +64,69 @@ def test_a_runner_whose_connection_is_cut_again_and_again_goes_on_exactly(
         assert runner.failed is None
         assert cut > KILLS
         require_exact(day.log, view_store, tmp_path)
+
+
+class Cutter:
+    """Cuts whichever connection of the views is about to send the statement it was set to."""
+
+    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._left = 0
+        wait = psycopg.Connection.wait
+
+        def cut_and_wait(connection: psycopg.Connection[Any], *args: Any, **more: Any) -> Any:
+            if connection.info.parameter_status("application_name") == "foldex views":
+                self._left -= 1
+                if self._left == 0:
+                    cut_views(url, connection.info.backend_pid)
+            return wait(connection, *args, **more)
+
+        monkeypatch.setattr(psycopg.Connection, "wait", cut_and_wait)
+
+    def moments(self) -> Iterator[int]:
+        """Yield 1, 2 …: the statement from now on before which it cuts, until there is none."""
+        moment = 0
+        while self._left <= 0:
+            self._left = moment = moment + 1
+            yield moment
+        self._left = 0
+
+
+@pytest.fixture
+def cutter(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> Cutter:
+    return Cutter(postgres_database, monkeypatch)
+
+
+def test_a_connection_that_is_cut_at_any_moment_of_a_batch_is_found_out(
+    view_store: ViewStore, cutter: Cutter, tmp_path: Path
+) -> None:
+    with open_memory() as memory:
+        day = Day(memory)
+        catch_up(day.log, view_store)
+        runner = ProjectionRunner(day.log, view_store)
+        found_out = 0
+        for _ in cutter.moments():
+            day.go_on(20)
+            try:
+                while runner.run_once():
+                    pass
+            except ViewsUnavailable:
+                found_out += 1
+        runner.catch_up(lambda position, last: None)
+        runner.stop()
+        assert found_out > 40
+        require_exact(day.log, view_store, tmp_path)
+
+
+def test_a_connection_that_is_cut_at_any_moment_of_a_question_is_made_anew(
+    view_store: ViewStore, cutter: Cutter
+) -> None:
+    with open_memory() as memory, closing(Views(view_store)) as views:
+        day = Day(memory)
+        day.go_on(20)
+        catch_up(day.log, view_store)
+        answers = [views.position() for _ in cutter.moments()]
+        assert len(answers) > 4
+        assert set(answers) == {day.exchange.position}
 
 
 def test_a_process_that_is_killed_in_the_middle_counts_nothing_twice(
@@ -129,7 +184,7 @@ def test_a_runner_waits_for_a_database_that_was_gone_from_the_start_of_a_batch(
     connect = psycopg.connect
 
     def refuse(*args: object, **more: object) -> object:
-        if refusing.is_set():
+        if refusing.is_set() and more.get("application_name") == "foldex views":
             raise psycopg.OperationalError("the server is starting up")
         return connect(*args, **more)  # type: ignore[arg-type]
 
@@ -140,11 +195,7 @@ def test_a_runner_waits_for_a_database_that_was_gone_from_the_start_of_a_batch(
         runner.start()
         monkeypatch.setattr("projections.postgres_database.psycopg.connect", refuse)
         refusing.set()
-        with connect(postgres_database) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND application_name = 'foldex views'"
-            )
+        cut_views(postgres_database)
         before = runner.position
         day.go_on(10)
         assert not runner.wait_for(day.exchange.position, 0.5)
