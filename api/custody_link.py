@@ -102,12 +102,7 @@ class ExchangeLink:
 
     def approved(self, after: int) -> tuple[Sequence[ApprovedWithdrawal], int]:
         """Return withdrawals approved in commits after a number."""
-        found = [
-            known.withdrawal
-            for number, known in self._withdrawals.follow()
-            if known.status == "approved" and number > after
-        ]
-        return found, self._withdrawals.read_to
+        return self._withdrawals.approved(after), self._withdrawals.read_to
 
     def request(
         self, *, account: str, asset: str, units: int, address: str, request_id: str

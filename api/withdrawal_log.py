@@ -1,6 +1,5 @@
 """Withdrawals as the exchange's log has them: what each is, and what became of it."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from domain.events import (
@@ -30,37 +29,49 @@ class WithdrawalLog:
         self._log = log
         self.read_to = 0
         self._known: dict[int, KnownWithdrawal] = {}
+        self._approved_in: dict[int, int] = {}
+        """Of each withdrawal that is approved now: the number of the commit."""
 
     def find(self, withdrawal_id: int) -> KnownWithdrawal | None:
         """Return a withdrawal as the log has it now. Raises: ExchangeUnavailable."""
-        for _ in self.follow():
-            pass
+        self._follow()
         return self._known.get(withdrawal_id)
 
-    def follow(self) -> Iterator[tuple[int, KnownWithdrawal]]:
-        """Yield what became of withdrawals in new commits, with the commits' numbers.
+    def approved(self, after: int) -> list[ApprovedWithdrawal]:
+        """Return what was approved in commits after a number and is not settled since, in order.
 
-        Raises: ExchangeUnavailable: the log cannot be read now.
+        Asked again it answers the same: whoever asked may have failed before it could record what
+        it was told. Raises: ExchangeUnavailable.
         """
+        self._follow()
+        return [
+            self._known[withdrawal_id].withdrawal
+            for withdrawal_id, number in self._approved_in.items()
+            if number > after
+        ]
+
+    def _follow(self) -> None:
+        """Read what is new. Raises: ExchangeUnavailable: the log cannot be read now."""
         try:
             while commits := self._log.read(self.read_to):
                 for commit in commits:
-                    changed = [each for each in map(self._fold, commit.events) if each is not None]
+                    for event in commit.events:
+                        self._fold(event, commit.number)
                     self.read_to = commit.number
-                    yield from ((commit.number, each) for each in changed)
         except StoreError as error:
             raise ExchangeUnavailable(str(error)) from error
 
-    def _fold(self, event: Event) -> KnownWithdrawal | None:
+    def _fold(self, event: Event, number: int) -> None:
         if isinstance(event, WithdrawalRequested):
-            known = KnownWithdrawal("requested", _payment(event))
+            self._known[event.withdrawal_id] = KnownWithdrawal("requested", _payment(event))
         elif (status := _STATUS.get(type(event))) is not None:
-            number: int = event.withdrawal_id  # type: ignore[attr-defined]
-            known = KnownWithdrawal(status, self._known[number].withdrawal)
-        else:
-            return None
-        self._known[known.withdrawal.withdrawal_id] = known
-        return known
+            withdrawal_id: int = event.withdrawal_id  # type: ignore[attr-defined]
+            known = KnownWithdrawal(status, self._known[withdrawal_id].withdrawal)
+            self._known[withdrawal_id] = known
+            if status == "approved":
+                self._approved_in[withdrawal_id] = number
+            else:
+                self._approved_in.pop(withdrawal_id, None)
 
 
 def _payment(request: WithdrawalRequested) -> ApprovedWithdrawal:
