@@ -197,16 +197,7 @@ class Desk:
         interface: how its data is to be read.
         Raises: DuplicateMismatch: the id was of something else.
         """
-        with self._up_to_date():
-            known = self._custody.book.payment(intent.id)
-            if known is None:
-                coin = self._custody.coins.of_token(None)
-                asset = coin.asset if coin else ""
-                hot = self._custody.keys.hot
-                planned = Payment.plan(intent, hot, asset=asset, interface=interface)
-                self._custody.book.save(planned)
-            elif canonical(known.intent) != canonical(intent):
-                raise DuplicateMismatch(f"{intent.id} was something else before")
+        self._change(lambda: self._plan(intent, interface))
 
     def contract_payments(self) -> list[ContractView]:
         """Return every deployment and call of a contract, the oldest first."""
@@ -219,6 +210,17 @@ class Desk:
         with self._up_to_date():
             found = self._custody.book.payment(intent_id)
             return self._contract(found) if found and found.intent.kind in KINDS else None
+
+    def _plan(self, intent: Intent, interface: Interface | None) -> None:
+        known = self._custody.book.payment(intent.id)
+        if known is None:
+            coin = self._custody.coins.of_token(None)
+            asset = coin.asset if coin else ""
+            hot = self._custody.keys.hot
+            planned = Payment.plan(intent, hot, asset=asset, interface=interface)
+            self._custody.book.save(planned)
+        elif canonical(known.intent) != canonical(intent):
+            raise DuplicateMismatch(f"{intent.id} was something else before")
 
     def _approve(self, intent: Intent, approval: str) -> None:
         self._custody.reviews.approve(intent, approval)

@@ -31,12 +31,16 @@ class JournalMemory:
     def saw(self, mark: JournalMark) -> None:
         """Remember how far it is now. Raises: SignerRolledBack: another process saw another one.
 
-        RecordChanged: the books are changing too fast; ask the same again.
+        RecordChanged: another process saw it further on since this was asked: ask the same again,
+        as the signer is then told of that; or the books are changing too fast.
         """
         if not self._writes:
             return
+        asked_with = self.known()
         for _ in range(CONFLICTS_MAX):
             known = self.known()
+            if known != asked_with and known is not None and known.count > mark.count:
+                raise RecordChanged(f"the signer's journal was seen at {known.count} meanwhile")
             check_not_behind(mark, known)
             if known is not None and mark.count == known.count:
                 return

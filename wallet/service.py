@@ -87,16 +87,17 @@ class Custody:
         start_height: of the last block that is not looked at when the books are new; None: the tip.
         Raises: WrongChain, NodeUnavailable.
         """
-        try:
-            self._open(start_height)
-        except RecordChanged:
-            # Another process began the books at the same time: now they are there.
-            self._open(start_height)
+        self._begin(self.addresses.open)
+        self._begin(lambda: self.scanner.open(start_height))
 
-    def _open(self, start_height: int | None) -> None:
+    def _begin(self, part: Callable[[], None]) -> None:
+        """Begin a part of the books, or check it when another process begins it at this moment."""
         self.book.catch_up()
-        self.addresses.open()
-        self.scanner.open(start_height)
+        try:
+            part()
+        except RecordChanged:
+            self.book.catch_up()
+            part()
 
     def step(self, progress: Progress | None = None, *, look: bool = True) -> bool:
         """Do everything that can be done now; return whether anything was.
