@@ -6,7 +6,9 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +49,9 @@ from wallet.types import Address, ChainId, Slot
 from wallet.vault.document import Role
 
 CONNECTIONS_MAX: Final = 16
+END_S_MAX: Final = 5.0
+"""How long what is under way may take when the signer is told to stop; what is not answered then
+is asked again of the next one."""
 PEER: Final = struct.Struct("3i")
 SINGLE_KEYS: Final = tuple(KeyRef(role=role, index=0) for role in (Role.HOT, Role.GAS, Role.COLD))
 """The roles that have one address."""
@@ -99,7 +104,7 @@ class Server:
         self._listening = listening
         self._uids = uids
         self._hardening = tuple(hardening)
-        self._connections: set[socket.socket] = set()
+        self._connections: dict[socket.socket, threading.Thread] = {}
         self._failed = threading.Event()
         self._woken, self._wake = socket.socketpair()
 
@@ -118,8 +123,9 @@ class Server:
         return not self._failed.is_set()
 
     def stop(self) -> None:
-        """End `serve`. May be called from a signal handler, more than once."""
-        self._wake.send(b"x")
+        """End `serve`. May be called from a signal handler, and when it has ended."""
+        with suppress(OSError):  # It is closed: what it was to end has ended.
+            self._wake.send(b"x")
 
     def _admit(self, connection: socket.socket) -> None:
         uid = peer_uid(connection)
@@ -128,22 +134,23 @@ class Server:
             connection.close()
             return
         connection.settimeout(None)
-        self._connections.add(connection)
-        threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+        thread = threading.Thread(target=self._talk, args=(connection,), daemon=True)
+        self._connections[connection] = thread
+        thread.start()
 
     def _talk(self, connection: socket.socket) -> None:
         try:
-            while (frame := receive(connection)) is not None:
+            while not self._failed.is_set() and (frame := receive(connection)) is not None:
                 answer = self._answer(frame)
-                send(connection, answer)
                 if isinstance(answer, Failed):
                     self._failed.set()
-                    self.stop()
-                    return
+                send(connection, answer)
         except (BadFrame, OSError) as error:
             _log.warning("a connection ended: %s", error)
         finally:
-            self._connections.discard(connection)
+            if self._failed.is_set():
+                self.stop()
+            del self._connections[connection]
             connection.close()
 
     def _answer(self, frame: bytes) -> Answer:
@@ -278,8 +285,14 @@ class Server:
         return No(code=denied.code, message=denied.message)
 
     def _end(self) -> None:
-        for connection in tuple(self._connections):
-            connection.close()
+        """Answer what is under way, and nothing else; the journal is closed after this."""
+        give_up_s = time.monotonic() + END_S_MAX
+        under_way = dict(self._connections)
+        for connection in under_way:
+            with suppress(OSError):  # It ended by itself.
+                connection.shutdown(socket.SHUT_RD)
+        for thread in under_way.values():
+            thread.join(max(0.0, give_up_s - time.monotonic()))
         for end in (self._listening, self._woken, self._wake):
             end.close()
 
