@@ -7,6 +7,8 @@ default file inside it, which is why production sets FOLDEX_MASTER_KEY.
 import base64
 import os
 import secrets
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -14,6 +16,7 @@ from uuid import UUID
 from eventsourcing.application import Application
 
 from api.keys import KeyStore, KeyStoreError
+from eventstore.sqlite_schema import BUSY_TIMEOUT_S, use_wal
 
 MASTER_KEY_BYTES: Final = 32
 
@@ -26,6 +29,9 @@ def keys_in(directory: Path, master_key: str = "") -> KeyStore:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "keys.db"
     key = _master_key(directory, master_key, may_create=not path.exists())
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+        # The library would not wait for another process that makes the file at the same moment.
+        use_wal(connection)
     application: Application[UUID] = Application(
         env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
     )
@@ -49,7 +55,8 @@ def _master_key(directory: Path, given: str, *, may_create: bool) -> bytes:
 
 def _create_master_key(path: Path) -> None:
     """Write a new key: other processes see the whole file or none, and the first one wins."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    # Not the process's number: that of another container's process may be the same.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(descriptor, secrets.token_bytes(MASTER_KEY_BYTES).hex().encode())

@@ -101,6 +101,7 @@ class KeyStore:
         self._application = application
         self._lock = threading.Lock()
         self._cache: dict[str, Key] = {}
+        self._changes = 0
         self._seen_notification: int | None = None
         self._checked_s = float("-inf")
 
@@ -132,7 +133,7 @@ class KeyStore:
             with _answering():
                 self._application.save(key)
         with self._lock:
-            self._cache.pop(key_id, None)
+            self._forget()
 
     def find(self, key_id: str) -> Key | None:
         """Return the key if it is in force. Reads the database only when something changed there.
@@ -141,9 +142,9 @@ class KeyStore:
         """
         with self._lock:
             self._forget_if_changed()
-            cached = self._cache.get(key_id)
-        if cached is not None:
-            return cached
+            known, changes = self._cache.get(key_id), self._changes
+        if known is not None:
+            return known
         stored = self._load(key_id)
         if stored is None or stored.revoked:
             return None
@@ -151,8 +152,17 @@ class KeyStore:
             key_id, stored.account, frozenset(stored.scopes), stored.label, self._unseal(stored)
         )
         with self._lock:
-            self._cache[key_id] = key
+            # What was changed since the key was asked for may be its end, and is not seen again.
+            if changes == self._changes:
+                self._cache[key_id] = key
         return key
+
+    def cached(self, key_id: str) -> Key | None:
+        """Return the key if it is known to be in force, without waiting for anything."""
+        # The time first: a key that is found after it was still in force at that time.
+        checked_s = self._checked_s
+        known = self._cache.get(key_id)
+        return known if time.monotonic() - checked_s < RECHECK_S else None
 
     def rows(self) -> list[KeyRow]:
         """Return every key, in force or revoked, oldest first."""
@@ -170,10 +180,6 @@ class KeyStore:
             for key in found
         ]
 
-    def is_cached(self, key_id: str) -> bool:
-        """Return whether `find` can answer without reading the key from the database."""
-        return key_id in self._cache and time.monotonic() - self._checked_s < RECHECK_S
-
     def close(self) -> None:
         """Close the database."""
         self._application.close()
@@ -183,12 +189,17 @@ class KeyStore:
         now_s = time.monotonic()
         if now_s - self._checked_s < RECHECK_S:
             return
-        self._checked_s = now_s
         with _answering():
             newest = self._application.recorder.max_notification_id()
         if newest != self._seen_notification:
             self._seen_notification = newest
-            self._cache.clear()
+            self._forget()
+        # Only now: `cached` does not wait, and without an answer nothing is known to be in force.
+        self._checked_s = now_s
+
+    def _forget(self) -> None:
+        self._cache.clear()
+        self._changes += 1
 
     def _ids(self) -> list[UUID]:
         ids: dict[UUID, None] = {}

@@ -86,10 +86,11 @@ class Needs:
             headers=request.headers,
         )
         verify = foldex.verifier.verify
-        if foldex.keys.is_cached(request.headers.get(KEY_HEADER, "")):
-            caller = verify(signed, self.scopes)
+        known = foldex.keys.cached(request.headers.get(KEY_HEADER, ""))
+        if known is not None:
+            caller = verify(signed, self.scopes, known)
         else:
-            # The key must be read from the database: not on the event loop.
+            # The database must be asked, or another thread that asks it: not on the event loop.
             caller = await run_in_threadpool(verify, signed, self.scopes)
         note("key", caller.key_id)
         foldex.rates.requests.charge(caller.key_id)

@@ -113,15 +113,17 @@ class Verifier:
         self._find = find
         self._clock_ms = clock_ms
 
-    def verify(self, request: SignedRequest, scopes: frozenset[str]) -> Caller:
-        """Return who signed. scopes: any one of these is enough.
+    def verify(
+        self, request: SignedRequest, scopes: frozenset[str], known: Key | None = None
+    ) -> Caller:
+        """Return who signed. scopes: any one of these is enough. known: the key that it names.
 
         Raises: SignatureMissing, UnknownKey, BadSignature, TimestampStale, TimestampFuture,
         WrongScope: checked in this order. NotReady: the keys cannot be read.
         """
         key_id, timestamp, window, signature = _headers(request.headers)
         try:
-            key = self._find(key_id)
+            key = known or self._find(key_id)
         except KeysUnavailable as error:
             raise NotReady("The API keys cannot be read now") from error
         if key is None:

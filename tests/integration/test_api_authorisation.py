@@ -1,5 +1,7 @@
 """Who may do what: every route with every scope, taken from the application's own routes."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +20,7 @@ from tests.api_client import (
     ok,
     problem_code,
 )
+from tests.beside import beside
 
 SCOPES = sorted(ACCOUNT_SCOPES | STAFF_SCOPES)
 PUBLIC = frozenset(
@@ -173,3 +176,30 @@ def test_a_key_of_an_account_that_does_not_exist_can_do_nothing(served: Served) 
     nobody = served.trader("nobody")
 
     assert problem_code(nobody.send("POST", "/v1/orders", limit_order())) == "unknown_account"
+
+
+def test_a_database_of_keys_that_hangs_holds_nobody_else_up(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, keys = served.trader("alice"), served.foldex.keys
+    ok(alice.send("GET", "/v1/balances"))
+    recorder = keys._application.recorder
+    newest, asked, answer = recorder.max_notification_id, threading.Event(), threading.Event()
+
+    def hang() -> int | None:
+        asked.set()
+        assert answer.wait(5), "the event loop waits, too"
+        return newest()
+
+    def ask() -> None:
+        ok(alice.send("GET", "/v1/balances"))
+
+    monkeypatch.setattr(keys, "_checked_s", float("-inf"))
+    with monkeypatch.context() as hanging:
+        hanging.setattr(recorder, "max_notification_id", hang)
+        with beside(ask):
+            assert asked.wait(5)
+            with beside(ask):
+                time.sleep(0.1)  # That one waits by now; no harm is done when it comes later.
+                ok(served.http.get("/v1/time"))
+                answer.set()
