@@ -77,6 +77,14 @@ class LinkTls:
         return ssl.cert_time_to_seconds(str(shown["notAfter"]))
 
     def _context(self, protocol: int) -> ssl.SSLContext:
+        try:
+            return self._loaded(protocol)
+        except OSError as error:
+            # Each could be read a moment ago: somebody renews them just now.
+            names = _named("engine_certificate", self.certificate), _named("engine_key", self.key)
+            raise BadCertificate(f"{' and '.join(names)}: {error.strerror}") from error
+
+    def _loaded(self, protocol: int) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         self._require_readable()

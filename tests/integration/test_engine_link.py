@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -211,11 +211,10 @@ def test_a_lost_connection_makes_outcomes_unknown_and_is_made_again(
         monkeypatch.setattr(setting.engine, "submit", lambda *given: held.append(given))
         command = order(scope="alice", idempotency_key="k")
         answered = client.submit([command], key="k", signature=setting.signature())
-        question: Awaitable[Any] = asyncio.ensure_future(client.ask(FindAnswers("alice", "k")))
-        await until_async(lambda: bool(held))
+        assert (await client.ask(FindAnswers("alice", "k"))).pending
+        assert held
         await server.stop()
         assert isinstance(await asyncio.wait_for(answered, WAIT_S), OutcomeUnknown)
-        await question
         await until_async(lambda: not client.ready)
         with pytest.raises(NotReady):
             client.submit([command], key="k", signature=setting.signature())

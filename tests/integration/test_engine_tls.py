@@ -176,9 +176,10 @@ def test_bytes_that_are_no_tls_end_their_connection_only(
             client = EngineClient([address], TOKEN, files.api)
             await client.open()
             await until_async(lambda: client.ready)
+            first = client._connection
             if greeted:
-                assert client._connection is not None
-                transport = client._connection._frames._transport
+                assert first is not None
+                transport = first._frames._transport
             else:
                 transport, _ = await asyncio.get_running_loop().create_connection(
                     asyncio.Protocol, *address
@@ -186,7 +187,8 @@ def test_bytes_that_are_no_tls_end_their_connection_only(
             assert transport is not None
             transport.write(b"GET / HTTP/1.1\r\n\r\n")
             await until_async(lambda: "a connection of an API process ended" in caplog.text)
-            await until_async(lambda: client.ready)
+            # The client learns a moment later that it was its own connection.
+            await until_async(lambda: client.ready and (client._connection is first) != greeted)
             assert await client.ask(FindAsset("BTC")) == AssetFacts("BTC", 8)
             await client.close()
             transport.close()
@@ -209,6 +211,29 @@ def test_a_renewed_certificate_counts_from_the_next_connection_on(
 
     uvloop.run(body())
     assert "TLS goes on with the files as they were: FOLDEX_ENGINE_CERTIFICATE" in caplog.text
+
+
+def test_a_file_that_goes_away_while_it_is_read_keeps_nobody_out(
+    files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look = LinkTls._require_readable
+
+    def look_and_lose(tls: LinkTls) -> None:
+        look(tls)
+        if tls == files.engine:
+            tls.key.unlink()
+
+    async def body() -> None:
+        async with serving(files.engine) as address:
+            with monkeypatch.context() as renewing:
+                renewing.setattr(LinkTls, "_require_readable", look_and_lose)
+                assert await let_in(address, files.api) == ""
+            files.issue("engine")
+            assert await let_in(address, files.api) == ""
+
+    uvloop.run(body())
+    assert "TLS goes on with the files as they were: FOLDEX_ENGINE_CERTIFICATE" in caplog.text
+    assert "No such file or directory" in caplog.text
 
 
 def test_custody_s_loop_sends_through_tls(files: Files) -> None:
