@@ -4,6 +4,7 @@ A process that serves no API is asked on its own port for that; the API's port n
 """
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
@@ -175,6 +176,11 @@ class _Server(ThreadingMixIn, WSGIServer):
     """A thread for each request: one slow reader keeps nobody waiting."""
 
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log it like everything else; that a client was too slow or went away, when debugging."""
+        level = logging.DEBUG if isinstance(sys.exception(), OSError) else logging.ERROR
+        _log.log(level, "a request at the metrics port was not answered", exc_info=True)
 
 
 class _Handler(WSGIRequestHandler):

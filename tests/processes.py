@@ -59,9 +59,10 @@ class Process:
         self.log = directory / f"{time.monotonic_ns()}-{words[0]}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command_line(*words), env=environment(settings), stdout=subprocess.PIPE,
-                stderr=log, text=True,
+                command_line(*words), env=environment(settings), stdout=subprocess.PIPE, stderr=log,
+                bufsize=0,
             )  # fmt: skip
+        self._heard = b""
 
     def __enter__(self) -> Self:
         return self
@@ -79,11 +80,17 @@ class Process:
         deadline = time.monotonic() + START_S_MAX
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            while selector.select(max(0.0, deadline - time.monotonic())):
-                line = self.process.stdout.readline()
-                if text in line:
-                    return line
-                assert line, f"{self.name} ended: {self.log.read_text()[-4_000:]}"
+            while True:
+                # Several lines may come at once; the next call looks at the rest of them.
+                while b"\n" in self._heard:
+                    line, _, self._heard = self._heard.partition(b"\n")
+                    if text in line.decode():
+                        return line.decode()
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    break
+                heard = self.process.stdout.read(65_536)
+                assert heard, f"{self.name} ended: {self.log.read_text()[-4_000:]}"
+                self._heard += heard
         raise AssertionError(f"{self.name} did not say {text!r}: {self.log.read_text()[-4_000:]}")
 
     def kill(self) -> None:

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from api import monitor as monitor_module
 from api import parts
 from api.metrics import Metrics
 from api.monitor import Monitor
@@ -199,6 +202,25 @@ def test_the_metrics_port_serves_metrics_and_health() -> None:
             assert "hidden" not in text
         assert get(monitor.port, "/")[0] == 404
         assert 'foldex_part_live{part="fence"} 0.0' in get(monitor.port, "/metrics")[2]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\n"], ids=["nothing", "half"])
+def test_who_says_nothing_at_the_metrics_port_is_left_with_no_trace(
+    sent: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(monitor_module._Handler, "timeout", 0.05)
+    caplog.set_level(logging.DEBUG)
+    with watching(metrics_port=free_port()) as monitor:
+        with socket.create_connection(("127.0.0.1", monitor.port), timeout=10) as silent:
+            silent.sendall(sent)
+            assert silent.recv(1) == b"", "it is ended"
+        assert get(monitor.port, "/health/live")[0] == 200
+    said = [each for each in caplog.records if "was not answered" in each.message]
+    assert [each.levelname for each in said] == ["DEBUG"]
+    assert capfd.readouterr().err == ""
 
 
 def test_without_a_metrics_port_nothing_is_served() -> None:
