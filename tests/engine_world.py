@@ -79,9 +79,11 @@ class Setting:
         """Connect as somebody who has a certificate, where one is needed, and no token."""
         context = None if self.tls is None else self.tls.client_context()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
-        async with asyncio.timeout(WAIT_S):
-            yield reader, writer
-        writer.close()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                yield reader, writer
+        finally:
+            writer.close()
 
     def signature(self) -> Signature:
         self.signed += 1
