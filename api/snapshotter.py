@@ -60,6 +60,6 @@ class Snapshotter:
                 capture_output=True,
                 timeout=SNAPSHOT_TIMEOUT_S_MAX,
             )
-        except subprocess.SubprocessError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             # Only the next start gets slower: the log has everything.
             _log.warning("no snapshot was written: %s", error)
