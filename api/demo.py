@@ -151,8 +151,9 @@ Try this in another shell:
   # Signed requests: what the demo's trader has, an order, and what became of it
   . {client}
   as_trader GET /v1/balances
-  as_trader POST /v1/orders '{{"market":"BTC-USDT","side":"buy","type":"market","quantity":"0.01"}}'
-  as_trader GET '/v1/orders/history?limit=1'
+  ORDER=$(as_trader POST /v1/orders \
+    '{{"market":"BTC-USDT","side":"buy","type":"market","quantity":"0.01"}}'); echo "$ORDER"
+  as_trader GET "/v1/orders/history?limit=1&min_position=$(field position <<< "$ORDER")"
 
 {custody}
   # The events that this order wrote
