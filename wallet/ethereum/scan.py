@@ -50,8 +50,13 @@ class Found:
     called: frozenset[CalledHolding] = frozenset()
 
 
-def ref_of(block: Json) -> BlockRef:
-    """Return the reference of a block or header."""
+def ref_of(block: Json | None) -> BlockRef:
+    """Return the reference of a block or header.
+
+    Raises: NodeLagging: there is none, which nodes say even of their newest one while they start.
+    """
+    if block is None:
+        raise NodeLagging("the node does not have the block that was asked for")
     return BlockRef(
         height=int(block["number"], 16),
         hash=BlockHash(block["hash"]),
