@@ -82,7 +82,7 @@ class Scanner:
         limit = self._book.chain_record.tip.height + self._policy.blocks_per_step
         while (height := self._book.chain_record.tip.height) < min(target.height, limit):
             count = min(target.height - height, limit - height, self._policy.blocks_per_read)
-            if not self._connect(count, target.height):
+            if not self._connect(count, target):
                 break
             moved = True
             if progress is not None:
@@ -149,17 +149,23 @@ class Scanner:
         book.save(record, *changed)
         _log.warning("block %d %s is gone from %s", gone.height, gone.hash, book.chain)
 
-    def _connect(self, count: int, target_height: int) -> bool:
-        """Connect up to `count` blocks; False when the chain changed meanwhile."""
+    def _connect(self, count: int, target: BlockRef) -> bool:
+        """Connect up to `count` blocks; False when the chain changed meanwhile.
+
+        A block that took the target's place may pay an address that nobody had when the addresses
+        to look for were read; the target itself is older than that.
+        """
         tip = self._book.chain_record.tip
         scans = self._chain.scan_range(tip.height + 1, count, self._watch)
         if not scans or scans[0].ref.parent != tip.hash:
+            return False
+        if scans[-1].ref.height == target.height and scans[-1].ref.hash != target.hash:
             return False
         stretch = _Stretch()
         for scan in scans:
             self._take(scan, stretch)
         last = scans[-1].ref
-        keep_from = max(target_height, last.height) - self._policy.reorg_max
+        keep_from = max(target.height, last.height) - self._policy.reorg_max
         blocks = [block for block in stretch.blocks if block[0] > keep_from]
         settled = [e for block in stretch.blocks if block[0] <= keep_from for e in block[3]]
         record = self._book.copy(self._book.chain_record)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.custody.world import COIN, Chaos, ChaosBooks, World, new_store
+from tests.custody.world import COIN, RICH, UNIT, WEI, Chaos, ChaosBooks, World, new_store
+from wallet.block_scan import BlockScan
 from wallet.book import Book
 from wallet.desk import Desk
 from wallet.errors import DuplicateMismatch, SignerRolledBack
@@ -12,7 +13,7 @@ from wallet.journal_memory import JournalMemory
 from wallet.records.addresses import AddressBook
 from wallet.signer.messages import JournalMark
 from wallet.store import RecordChanged, open_memory
-from wallet.types import Address, ChainId, Intent, IntentId, IntentKind
+from wallet.types import Address, ChainId, Intent, IntentId, IntentKind, WatchSet
 
 CHAIN = ChainId("fast:1")
 
@@ -97,3 +98,28 @@ def test_what_two_processes_plan_at_once_is_planned_once() -> None:
     desk = Desk(world._process(Meanwhile(lambda: other.plan(another))))
     with pytest.raises(DuplicateMismatch):
         desk.plan(changed)
+
+
+def test_an_address_that_is_new_while_the_newest_block_is_replaced_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its block has the height that was asked for before anybody had the address."""
+    world = World(tokens=())
+    world.rest()
+    world.chain.mine()
+    world.chain.mine()
+    read: Callable[[int, int, WatchSet], list[BlockScan]] = world.chain.scan_range
+
+    def after_another_process(first: int, count: int, watch: WatchSet) -> list[BlockScan]:
+        monkeypatch.undo()
+        address = world.another_process().addresses.of("ann")
+        world.chain.send(RICH, address, WEI)
+        del world.chain.blocks[-1]
+        world.chain.mine()
+        return read(first, count, watch)
+
+    monkeypatch.setattr(world.chain, "scan_range", after_another_process)
+    world.rest()
+    world.settle(4)
+    assert world.free("ann") == WEI // UNIT
+    assert world.reconcile().differences == []
