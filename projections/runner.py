@@ -93,9 +93,9 @@ class ProjectionRunner:
             return self.position >= position
 
     def catch_up(self, progress: Progress) -> None:
-        """Fold until the end of the log, a batch while the one before is written."""
+        """Fold what the log has by now, however fast it grows; a batch while another is written."""
         last = self._log.stored_head().position
-        while self._fold_next() or not self._drained():
+        while (self._fold_next() and not self._has_folded(last)) or not self._drained():
             progress(self.position, max(last, self.position))
 
     def _run(self) -> None:
@@ -104,11 +104,12 @@ class ProjectionRunner:
             while True:
                 stopping = self._thread.stopping
                 try:
-                    self.catch_up(lambda position, last: None)
                     if stopping:
+                        self.catch_up(lambda position, last: None)
                         return
-                    self._log.wait(self._open().head.number, IDLE_S)
-                    retry_s = RETRY_S_MIN
+                    if not self._fold_next() and self._drained():
+                        self._log.wait(self._open().head.number, IDLE_S)
+                        retry_s = RETRY_S_MIN
                 except RebuildRunning as error:
                     if stopping:
                         return
@@ -141,6 +142,9 @@ class ProjectionRunner:
             # What the views hold in memory is ahead: the next try begins from the database.
             self._close()
             raise
+
+    def _has_folded(self, position: int) -> bool:
+        return self._views is not None and self._views.head.position >= position
 
     def _fold(self, views: ViewSet, commits: list[Commit]) -> Batch:
         try:
@@ -259,30 +263,29 @@ def _build(log: Log, store: ViewStore, progress: Progress = lambda position, las
     views = ViewSet.create(store)
     pipeline = Pipeline(views.write, beside=store.writes_elsewhere)
     batches = Batches(log)
+
+    def fold_what_is_there() -> int:
+        """A log that is written all the time has no end to wait for; return how many batches."""
+        last, count = log.stored_head().position, 0
+        while views.head.position < last and (commits := batches.after(views.head)):
+            pipeline.put(views.fold(commits))
+            progress(views.head.position, max(last, views.head.position))
+            count += 1
+        pipeline.drain()
+        return count
+
     try:
-        last = log.stored_head().position
-        while _fold_into(pipeline, batches, views):
-            last = max(last, views.head.position)
-            progress(views.head.position, last)
+        # What came meanwhile is less each time, until there is hardly a batch of it.
+        while fold_what_is_there() > 1:
+            pass
         with store.swapping():
             # The live views stand still now: readers must not go back in time by the swap.
-            while _fold_into(pipeline, batches, views):
-                pass
+            fold_what_is_there()
             store.swap_in(views.db)
         return views.head.position
     finally:
         pipeline.close()
         views.close()
-
-
-def _fold_into(pipeline: Pipeline, batches: Batches, views: ViewSet) -> bool:
-    """Fold a batch; return whether there was one. When there was none, all is written."""
-    commits = batches.after(views.head)
-    if commits:
-        pipeline.put(views.fold(commits))
-    else:
-        pipeline.drain()
-    return bool(commits)
 
 
 def _require_of_log(log: Log, head: Head) -> None:

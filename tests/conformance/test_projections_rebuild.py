@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from domain.events import AccountOpened, AssetListed, DepositCredited, Event, WriterStarted
+from eventstore.commit import Commit
 from eventstore.memory import open_memory
 from eventstore.store import Log
 from projections.compare import compare, fingerprint
@@ -18,6 +20,8 @@ from projections.views import Views
 from tests.conformance.view_backends import ViewBackend
 
 T = 1_700_000_000_000
+ENDLESS = 5_000
+"""Commits of a log that a test takes for one without an end."""
 
 
 def opening(account: str = "ann") -> list[Event]:
@@ -194,6 +198,43 @@ def test_views_that_another_process_has_just_built_are_not_built_again(
     runner.stop()
     assert (runner.failed, runner.position) == (None, 3)
     assert len(view_backend.sets("live")) == 1
+
+
+@pytest.fixture
+def endless(log: Log, monkeypatch: pytest.MonkeyPatch) -> Log:
+    """Return a log that has grown whenever a reader comes to its end."""
+    read = log.read
+
+    def read_and_grow(*args: Any, **more: Any) -> list[Commit]:
+        found = read(*args, **more)
+        if not found:
+            number = log.head.number
+            assert number < ENDLESS, "somebody waits for an end that never comes"
+            log.append([deposit(number)], T + number)
+        return found
+
+    monkeypatch.setattr(log, "read", read_and_grow)
+    return log
+
+
+def test_a_rebuild_of_a_log_that_never_stands_still_comes_to_an_end(
+    endless: Log, views: Views, view_store: ViewStore
+) -> None:
+    assert rebuild(endless, view_store) >= 3
+    before = views.position()
+    assert rebuild(endless, view_store) >= before
+
+
+def test_a_runner_that_is_to_stop_does_not_wait_for_a_log_to_stand_still(
+    endless: Log, views: Views, view_store: ViewStore
+) -> None:
+    runner = ProjectionRunner(endless, view_store)
+    runner.start()
+    assert runner.wait_for(10, timeout_s=20), runner.failed
+    told_at = endless.head.position
+    runner.stop()
+    assert runner.failed is None
+    assert views.position() >= told_at
 
 
 def test_one_set_before_the_current_one_is_kept_and_failed_attempts_are_removed(
