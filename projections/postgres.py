@@ -96,6 +96,8 @@ class PostgresViews(ViewStore):
             for left in _sets(control):
                 if _number(left) > number:
                     _drop(control, left)
+            # One that a dead process's server still works on is left for the next time.
+            number = max([number, *map(_number, _sets(control))])
             name = f"{_PREFIX}{number + 1}"
             control.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
         db = self.open(name)

@@ -20,6 +20,7 @@ from projections.database import ViewStore, ViewsUnavailable
 from projections.postgres import PostgresViews, migrate
 from projections.runner import ProjectionRunner, catch_up, rebuild
 from projections.sqlite import SQLiteViews
+from projections.view_set import ViewSet
 from projections.views import Views
 from tests.day import Day
 from tests.services import cut_views
@@ -222,3 +223,21 @@ def test_the_next_may_build_though_the_server_has_not_noticed_that_the_last_one_
     for connection in left:
         connection.close()
     assert len(left) == 2
+
+
+def test_views_are_built_beside_an_attempt_that_the_server_still_works_on(
+    view_store: ViewStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.postgres._DROP_PATIENCE", "50ms")
+    with open_memory() as memory:
+        day = Day(memory)
+        ViewSet.create(view_store).close()
+        with psycopg.connect(postgres_database) as left:
+            left.execute("DELETE FROM views_1.balances")
+            position = rebuild(day.log, view_store)
+            assert (view_store.current(), position) == ("views_2", day.exchange.position)
+        for _ in range(2):
+            rebuild(day.log, view_store)
+    with psycopg.connect(postgres_database) as server:
+        found = server.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^views_[0-9]'")
+        assert sorted(found) == [("views_3",), ("views_4",)]
