@@ -11,10 +11,10 @@ from eventstore.commit import GENESIS, Head
 from eventstore.errors import StoreError, StoreLocked
 from eventstore.kafka_errors import PublisherOvertaken
 from eventstore.lock import WriterLock
+from eventstore.sqlite_schema import BUSY_TIMEOUT_S, use_wal
 
 FILE_NAME: Final = "published.db"
 LOCK_NAME: Final = "publisher.lock"
-BUSY_TIMEOUT_S: Final = 5.0
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class SQLitePublished(PublishedPositions):
                 check_same_thread=False,
                 timeout=BUSY_TIMEOUT_S,
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
+            use_wal(self._db)
             self._db.execute(SCHEMA)
         except sqlite3.Error as error:
             raise StoreError(f"cannot use {directory / FILE_NAME}: {error}") from error

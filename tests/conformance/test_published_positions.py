@@ -1,5 +1,7 @@
 """How far the log is published: the same contract in a data directory and in PostgreSQL."""
 
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,6 +75,18 @@ def test_one_publisher_at_a_time_has_the_lock(opening: Opening) -> None:
     assert second.try_lock()
     second.close()
     assert first.try_lock()
+
+
+def test_a_publisher_waits_while_another_makes_the_file(tmp_path: Path) -> None:
+    making = sqlite3.connect(
+        tmp_path / "published.db", isolation_level=None, check_same_thread=False
+    )
+    making.execute("BEGIN IMMEDIATE")
+    made = threading.Timer(0.1, making.execute, ["COMMIT"])
+    made.start()
+    SQLitePublished(tmp_path).close()
+    made.join()
+    making.close()
 
 
 def test_without_migration_postgresql_says_what_to_do(postgres_database: str) -> None:
