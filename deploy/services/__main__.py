@@ -34,8 +34,7 @@ def main() -> int:
 def _do(clone: Clone, options: argparse.Namespace) -> int:
     match options.action:
         case "start":
-            clone.kept.touch()
-            _print(control.start(clone, options.names))
+            _print(control.start(clone, options.names, keep=True))
         case "stop":
             control.stop(clone, options.names, wipe=options.wipe)
         case "status":

@@ -50,13 +50,16 @@ class Server(Protocol):
     def crash(self) -> None: ...
 
 
-def start(clone: Clone, names: Sequence[str] = NAMES) -> dict[str, str]:
+def start(clone: Clone, names: Sequence[str] = NAMES, *, keep: bool = False) -> dict[str, str]:
     """Make the named servers run and return the addresses of all that run.
 
     What runs already stays as it is, and a server of your own is only looked at.
+    keep: let `run` leave them running.
     Raises: ServiceError: names each server that is not to be had, and why.
     """
     with clone.lock():
+        if keep:
+            clone.kept.touch()
         with ThreadPoolExecutor() as threads:
             failures = [*filter(None, threads.map(lambda name: _try_start(clone, name), names))]
         addresses = _addresses(clone)
@@ -72,10 +75,7 @@ def stop(clone: Clone, names: Sequence[str] = NAMES, *, wipe: bool = False) -> N
     wipe: delete data, ports and logs of all servers as well.
     """
     with clone.lock():
-        _each(clone, NAMES if wipe else names, lambda server: server.stop())
-        if wipe or set(names) == set(NAMES):
-            clone.kept.unlink(missing_ok=True)
-            clone.write_facts({})
+        _stop(clone, NAMES if wipe else names)
         if wipe:
             clone.wipe()
 
@@ -138,6 +138,13 @@ def _try_start(clone: Clone, name: str) -> str:
     return ""
 
 
+def _stop(clone: Clone, names: Sequence[str]) -> None:
+    _each(clone, names, lambda server: server.stop())
+    if set(names) == set(NAMES):
+        clone.kept.unlink(missing_ok=True)
+        clone.write_facts({})
+
+
 def _addresses(clone: Clone) -> dict[str, str]:
     found = {name: _own(name) for name in NAMES}
     for name in NAMES:
@@ -198,9 +205,13 @@ def _users(clone: Clone) -> Path:
 
 def _stop_when_unused(clone: Clone) -> None:
     """Stop the servers, unless they are kept or another `run` uses them."""
-    with suppress(BlockingIOError), locked(_users(clone), fcntl.LOCK_EX | fcntl.LOCK_NB):
+    with (
+        suppress(BlockingIOError),
+        locked(_users(clone), fcntl.LOCK_EX | fcntl.LOCK_NB),
+        clone.lock(),  # Nobody asks to keep them now.
+    ):
         if not clone.kept.exists():
-            stop(clone)
+            _stop(clone, NAMES)
 
 
 @contextmanager

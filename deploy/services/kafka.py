@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.services.daemon import Daemon
-from deploy.services.process import ServiceError, await_ready, launch, say
+from deploy.services.process import ServiceError, await_ready, end_of, launch, say
 from deploy.services.software import fetch, installed, need_tools
 
 VERSION = "4.3.1"
@@ -138,7 +138,7 @@ class Kafka(Daemon):
             raise ServiceError(f"formatting failed:\n{result.stdout}{result.stderr}")
 
     def _launch(self, libraries: Path) -> None:
-        before = self.log.stat().st_size if self.log.exists() else 0
+        before = end_of(self.log)
         process = launch(
             [*_java(libraries), *HEAP, *LOGGING, "kafka.Kafka", str(self._properties)],
             log=self.log,

@@ -17,6 +17,7 @@ from deploy.services.process import (
     ServiceError,
     await_ready,
     end,
+    end_of,
     launch,
     recorded_pid,
     say,
@@ -160,7 +161,7 @@ class Postgres:
         """Start the server; try again while processes of a killed one still end."""
         deadline = time.monotonic() + ORPHANS_TIMEOUT_S
         while True:
-            before = self.log.stat().st_size if self.log.exists() else 0
+            before = end_of(self.log)
             try:
                 self._launch_once(programs)
             except ServiceError:

@@ -45,8 +45,7 @@ def launch(
     user: pwd.struct_passwd | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one, in a session of its own; its output goes to `log`."""
-    full = log.exists() and log.stat().st_size > LOG_BYTES_MAX
-    with log.open("wb" if full else "ab") as output:
+    with log.open("ab" if end_of(log) else "wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -62,6 +61,12 @@ def launch(
     _reap()
     _launched.append(process)
     return process
+
+
+def end_of(log: Path) -> int:
+    """Return where the next process that is launched begins to write: one too large begins anew."""
+    size = log.stat().st_size if log.exists() else 0
+    return size if size <= LOG_BYTES_MAX else 0
 
 
 def is_running(pid: int, mark: str) -> bool:

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from deploy.services import control, debian, software
 from deploy.services.clone import PORTS, Clone
-from deploy.services.process import ServiceError, end, is_running, launch, recorded_pid
+from deploy.services.process import ServiceError, end, end_of, is_running, launch, recorded_pid
+from tests.processes import free_port
 
 SLEEP = "import signal, sys, time; {}; print('ready', flush=True); time.sleep(60)"
 
@@ -81,8 +83,10 @@ def test_a_log_that_grew_large_begins_anew(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("deploy.services.process.LOG_BYTES_MAX", 3)
     log = tmp_path / "log"
     for word in ("first", "second"):
+        begins = end_of(log)
         launch(["/bin/echo", word], log=log, environment={}).wait()
     assert log.read_text() == "second\n"
+    assert begins == 0
 
 
 def test_a_port_is_remembered(clone: Clone) -> None:
@@ -179,9 +183,9 @@ def test_where_apt_knows_no_mirror_one_has_to_be_named(
     assert debian.mirror() == "http://mine/debian/"
 
 
-def test_servers_of_your_own_are_used_as_they_are(
-    clone: Clone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def own_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Give the addresses of servers of one's own, which listen."""
     with socket.create_server(("127.0.0.1", 0)) as own:
         port = own.getsockname()[1]
         addresses = {
@@ -192,10 +196,40 @@ def test_servers_of_your_own_are_used_as_they_are(
         }
         for name, address in addresses.items():
             monkeypatch.setenv(control.OWN_SERVERS[name], address)
-        assert control.start(clone) == addresses
-        assert control.run(clone, ["sh", "-c", 'exit "$((FOLDEX_REQUIRE_SERVICES + 6))"']) == 7
+        yield addresses
+
+
+def test_servers_of_your_own_are_used_as_they_are(
+    clone: Clone, own_servers: dict[str, str]
+) -> None:
+    assert control.start(clone) == own_servers
+    assert control.run(clone, ["sh", "-c", 'exit "$((FOLDEX_REQUIRE_SERVICES + 6))"']) == 7
+
+
+def test_a_server_of_your_own_that_does_not_answer_is_named(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(control.OWN_SERVERS["kafka"], f"127.0.0.1:{free_port()}")
     with pytest.raises(ServiceError, match="named by FOLDEX_TEST_KAFKA"):
-        control.start(clone)
+        control.start(clone, ["kafka"])
+
+
+@pytest.mark.usefixtures("own_servers")
+def test_servers_that_are_asked_for_while_a_run_ends_are_kept(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, locked = Clone.lock, iter(range(9))
+
+    def lock_second(clone: Clone) -> AbstractContextManager[None]:
+        if next(locked) == 1:
+            control.start(clone, keep=True)
+        return lock(clone)
+
+    monkeypatch.setattr(Clone, "lock", lock_second)
+    assert control.run(clone, ["true"]) == 0
+    assert next(locked) == 3
+    assert clone.kept.exists()
+    assert clone.facts.exists()
 
 
 def test_stopping_what_does_not_run_is_quiet(clone: Clone) -> None:
