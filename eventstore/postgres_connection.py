@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import psycopg
@@ -96,7 +96,7 @@ class Server:
         except psycopg.Error as error:
             raise OperationalError(self._without_password(_text_of(error))) from None
         try:
-            _configure(connection, settings)
+            configure(connection, settings)
             if role is not None:
                 become(connection, role)
         except psycopg.Error as error:
@@ -189,6 +189,15 @@ def become(connection: Connection, role: str) -> None:
         connection.execute("SELECT set_config('role', %s, false)", [role])
 
 
+def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str] = SETTINGS) -> None:
+    """Set a session's settings. Raises: psycopg.Error."""
+    columns = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+    connection.execute(
+        f"SELECT {columns}",
+        [text for item in settings.items() for text in item],
+    )
+
+
 @contextmanager
 def store_errors(server: Server) -> Iterator[None]:
     """Turn the library's errors into the store's, naming the database."""
@@ -234,11 +243,3 @@ _KINDS: Final[Mapping[type[psycopg.Error], type[PersistenceError]]] = {
 def _text_of(error: psycopg.Error) -> str:
     """Return what is wrong in one line."""
     return " ".join((error.diag.message_primary or str(error)).split())
-
-
-def _configure(connection: Connection, settings: Mapping[str, str]) -> None:
-    columns = ", ".join(["set_config(%s, %s, false)"] * len(settings))
-    connection.execute(
-        f"SELECT {columns}",
-        [text for item in settings.items() for text in item],
-    )

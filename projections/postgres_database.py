@@ -10,9 +10,11 @@ from typing import Any, Final
 import psycopg
 from psycopg import Copy
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.copy import FileWriter
 from psycopg.sql import SQL, Identifier
 
+from eventstore.postgres_connection import PARAMETERS, configure
 from projections.database import (
     Delete,
     Insert,
@@ -52,12 +54,16 @@ def connect(url: str) -> Connection:
     Raises: ViewsUnavailable: the server does not answer, or refuses.
     """
     with translated_errors():
+        given = conninfo_to_dict(url)
+        parameters: dict[str, Any] = {**PARAMETERS, "connect_timeout": CONNECT_TIMEOUT_S, **given}
         connection: Connection = psycopg.connect(
-            url,
-            autocommit=True,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            application_name="foldex views",
+            **{**parameters, "autocommit": True, "application_name": "foldex views"}
         )
+        try:
+            configure(connection)
+        except BaseException:
+            connection.close()
+            raise
     connection.adapters.register_loader("numeric", _WholeNumber)
     return connection
 

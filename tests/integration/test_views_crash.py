@@ -11,12 +11,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from eventstore.memory import open_memory
 from eventstore.sqlite import open_sqlite
 from eventstore.store import Log
 from projections.compare import compare
-from projections.database import ViewStore, ViewsUnavailable
+from projections.database import RebuildRunning, ViewStore, ViewsUnavailable
 from projections.postgres import PostgresViews, migrate
 from projections.runner import ProjectionRunner, catch_up, rebuild
 from projections.sqlite import SQLiteViews
@@ -24,6 +25,7 @@ from projections.view_set import ViewSet
 from projections.views import Views
 from tests.day import Day
 from tests.services import cut_views
+from tests.waiting import until
 
 PATIENCE_S = 60.0
 KILLS = 8
@@ -223,6 +225,20 @@ def test_the_next_may_build_though_the_server_has_not_noticed_that_the_last_one_
     for connection in left:
         connection.close()
     assert len(left) == 2
+
+
+def test_who_builds_keeps_the_right_to_however_long_it_takes(
+    view_store: ViewStore, postgres_url: str, postgres_database: str
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        name = Identifier(postgres_database.rpartition("/")[2])
+        server.execute(SQL("ALTER DATABASE {} SET idle_session_timeout TO '50ms'").format(name))
+        with view_store.building(), closing(psycopg.connect(postgres_database)) as idle:
+            alive = [idle.info.backend_pid]
+            question = "SELECT FROM pg_stat_activity WHERE pid = %s"
+            until(lambda: not server.execute(question, alive).fetchall(), "it is ended")
+            with pytest.raises(RebuildRunning), view_store.building():
+                pass
 
 
 def test_views_are_built_beside_an_attempt_that_the_server_still_works_on(
