@@ -5,19 +5,28 @@ transaction, whatever it holds; two processes that save the same record at the s
 both succeed.
 """
 
-from collections.abc import Iterator
-from contextlib import closing
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
-from eventsourcing.persistence import PersistenceError, RecordConflictError
+from eventsourcing.persistence import (
+    ConnectionPoolClosedError,
+    Notification,
+    PersistenceError,
+    RecordConflictError,
+)
+from eventsourcing.utils import EnvType
 
 from eventstore.postgres_application import environment_on
 from eventstore.postgres_connection import Server, library_error, store_errors
+from eventstore.sqlite_schema import BUSY_TIMEOUT_S, use_wal
 from wallet.errors import WalletError
 
 FILE: Final = "wallet.sqlite"
@@ -40,19 +49,20 @@ class BooksUnavailable(WalletError):
 
 
 class Books(Application[UUID]):
-    """Custody's own log."""
+    """Custody's own log. One thread at a time uses it; others, and who closes it, wait for that."""
 
     name = "wallet"
     env: ClassVar[dict[str, str]] = {"PERSISTENCE_MODULE": "eventsourcing.popo"}
 
+    def __init__(self, env: EnvType | None = None) -> None:
+        """Open what the environment names. Raises: what the library does."""
+        self._one_at_a_time = Lock()
+        super().__init__(env)
+
     def put(self, *records: Aggregate) -> None:
         """Save the records' new events, all or none. Raises: RecordChanged, BooksUnavailable."""
-        try:
+        with self._use():
             self.save(*records)
-        except RecordConflictError as error:
-            raise RecordChanged(str(error)) from error
-        except PersistenceError as error:
-            raise BooksUnavailable(str(error)) from error
 
     def events_after(self, position: int) -> Iterator[tuple[int, Any]]:
         """Yield every event after a position of this log, with its own position.
@@ -60,15 +70,33 @@ class Books(Application[UUID]):
         Raises: BooksUnavailable.
         """
         while True:
-            try:
-                page = self.recorder.select_notifications(position + 1, PAGE)
-            except PersistenceError as error:
-                raise BooksUnavailable(str(error)) from error
+            page = self._page(position)
             for notification in page:
                 position = notification.id
                 yield position, self.mapper.to_domain_event(notification)
             if len(page) < PAGE:
                 return
+
+    def close(self) -> None:
+        """Close when nobody uses it: SQLite ends the process when it is closed in a statement."""
+        with self._one_at_a_time:
+            super().close()
+
+    def _page(self, position: int) -> Sequence[Notification]:
+        with self._use():
+            return self.recorder.select_notifications(position + 1, PAGE)
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        with self._one_at_a_time:
+            try:
+                yield
+            except RecordConflictError as error:
+                raise RecordChanged(str(error)) from error
+            except ConnectionPoolClosedError as error:
+                raise BooksUnavailable("the books have been closed") from error
+            except PersistenceError as error:
+                raise BooksUnavailable(str(error)) from error
 
 
 def open_memory() -> Books:
@@ -79,6 +107,9 @@ def open_memory() -> Books:
 def open_sqlite(directory: Path) -> Books:
     """Return the books in a data directory; they are made when there are none."""
     directory.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(directory / FILE, timeout=BUSY_TIMEOUT_S)) as connection:
+        # The library would not wait for another process that makes the file at the same moment.
+        use_wal(connection)
     return Books(
         {
             "PERSISTENCE_MODULE": "eventsourcing.sqlite",

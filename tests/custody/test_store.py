@@ -2,12 +2,16 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Timer
+from typing import Any
 
 import pytest
 
+from tests.beside import beside
 from tests.custody.test_config import huge_payment
 from wallet.book import Book
 from wallet.policy import Band
@@ -100,6 +104,70 @@ def test_a_database_that_does_not_answer_is_tried_again_later(tmp_path: Path) ->
         books.put(Review.open(IntentId("w")))
     with pytest.raises(BooksUnavailable):
         list(books.events_after(0))
+    books.close()
+
+
+def test_books_are_closed_when_nobody_reads_them(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite ends the whole process when a connection is closed in the midst of a statement."""
+    reading, go_on, done = Event(), Event(), list[str]()
+    select = books.recorder.select_notifications
+
+    def slowly(start: int, limit: int) -> Any:
+        reading.set()
+        assert go_on.wait(30)
+        found = select(start, limit)
+        done.append("read")
+        return found
+
+    def close() -> None:
+        books.close()
+        done.append("closed")
+
+    monkeypatch.setattr(books.recorder, "select_notifications", slowly)
+    with beside(lambda: list(books.events_after(0)), close_when(reading, close)):
+        assert reading.wait(30)
+        go_on.set()
+    assert done == ["read", "closed"]
+
+
+def close_when(reading: Event, close: Callable[[], None]) -> Callable[[], None]:
+    def wait_and_close() -> None:
+        assert reading.wait(30)
+        close()
+
+    return wait_and_close
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_books_that_are_closed_are_not_there(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if store == "sqlite":
+        books = open_sqlite(tmp_path)
+    else:
+        url = request.getfixturevalue("postgres_database")
+        migrate(url)
+        books = open_postgres(url)
+    books.close()
+    with pytest.raises(BooksUnavailable, match="closed"):
+        list(books.events_after(0))
+    with pytest.raises(BooksUnavailable, match="closed"):
+        books.put(Review.open(IntentId("w")))
+
+
+def test_books_that_another_process_makes_at_this_moment_are_waited_for(tmp_path: Path) -> None:
+    """SQLite refuses to change its mode at once while another process is about to write."""
+    file = tmp_path / FILE
+    with closing(sqlite3.connect(file, check_same_thread=False, isolation_level=None)) as other:
+        other.execute("CREATE TABLE something (of_another_process)")
+        other.execute("BEGIN IMMEDIATE")
+        over = Timer(0.3, other.rollback)
+        over.start()
+        books = open_sqlite(tmp_path)
+        over.join()
+    books.put(Review.open(IntentId("w")))
     books.close()
 
 
