@@ -1,14 +1,18 @@
 """Real `./foldex` processes for tests: started, watched, ended."""
 
+import fcntl
 import json
 import os
+import random
 import selectors
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,16 +21,29 @@ import httpx
 from api.security import sign_headers
 
 ROOT = Path(__file__).resolve().parents[1]
+PORTS = range(10_000, 20_000)
+"""Below those of `deploy/services`, and of those that the kernel finds for connections."""
+PORT_TRIES_MAX = 100
 START_S_MAX = 60.0
 STOP_S_MAX = 30.0
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing listens on.
+
+    Nobody else gets it before this process ends: neither who asks here, in whichever process, nor
+    a connection that the kernel finds a port for.
+    """
+    taken = Path(tempfile.gettempdir()) / f"foldex-ports-{os.getuid()}"
+    taken.mkdir(exist_ok=True)
+    for port in random.sample(PORTS, PORT_TRIES_MAX):
+        mark = os.open(taken / str(port), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with suppress(OSError), socket.socket() as probe:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            probe.bind(("127.0.0.1", port))
+            return port
+        os.close(mark)
+    raise OSError("no free port was found")
 
 
 def command_line(*words: object) -> list[str]:
