@@ -22,6 +22,10 @@ DRAIN_S_MAX: Final = 10
 """How long requests under way may take after a signal to stop."""
 
 
+class _ToldToStop(BaseException):
+    """SIGTERM came before requests were taken."""
+
+
 class Server(uvicorn.Server):
     """uvicorn, which turns SIGTERM and SIGINT into a graceful end; says when it takes requests."""
 
@@ -78,9 +82,22 @@ def serve(
     Raises: StoreError, KeyStoreError: the data directory cannot be used; says what to do.
     """
     configure_logging(settings)
-    with bootstrap(settings) as foldex:
-        prepare(foldex)
-        served = _run(foldex, lambda: on_ready(foldex))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def told(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, before)
+        raise _ToldToStop
+
+    # uvicorn listens to it while it serves. Till then, too, what was begun has to be ended: the
+    # signer of a demo is a process of its own.
+    signal.signal(signal.SIGTERM, told)
+    try:
+        with bootstrap(settings) as foldex:
+            prepare(foldex)
+            served = _run(foldex, lambda: on_ready(foldex))
+            signal.signal(signal.SIGTERM, before)
+    except _ToldToStop:
+        return 0
     # After the stop, which may be what fails.
     return 0 if served and foldex.failed is None else 1
 

@@ -1,7 +1,9 @@
 """The demo: what it prints works when pasted, and so does what docs/api.md shows."""
 
+import errno
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.custody_steps import check_custody, demo_in, paste
-from tests.processes import ROOT
+from tests.processes import ROOT, Process, free_port
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -83,3 +86,15 @@ def test_the_signing_guide_works_as_it_stands(demo: tuple[Path, str]) -> None:
 
 def test_the_secrets_are_for_their_owner_only(demo: tuple[Path, str]) -> None:
     assert (demo[0] / "client.sh").stat().st_mode & 0o077 == 0
+
+
+def test_a_demo_that_is_told_to_stop_while_it_starts_leaves_no_signer(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    data = tmp_path_factory.mktemp("d")
+    with Process({}, data, "demo", "--data", data, "--port", free_port()) as starting:
+        [place] = until(lambda: list(data.glob("custody/*/signer.sock")))
+        assert starting.end() == 0, starting.log.read_text()
+        assert "Traceback" not in starting.log.read_text()
+    with socket.socket(socket.AF_UNIX) as asking:
+        assert asking.connect_ex(str(place)) in (errno.ECONNREFUSED, errno.ENOENT)
