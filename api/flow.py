@@ -121,11 +121,15 @@ def run_flow(
     Fills are compared as the log has them and candles as the views have them: what is durable.
     Raises: FlowError: the file or the place cannot be used; StoreError, EngineError.
     """
+    not_empty = FlowError(f"{deployment.place} is not empty: a flow needs a new exchange")
     if not deployment.is_empty:
-        raise FlowError(f"{deployment.place} is not empty: a flow needs a new exchange")
+        raise not_empty
     steps.require_usable()
     total, first_ms = _survey(path, steps)
     with deployment.open_store(create=True, for_writing=True) as store:
+        # Reading the file takes long enough for another process to come first.
+        if store.log.stored_head().number:
+            raise not_empty
         engine = Engine(store.log, store.snapshots, clock_ms=lambda: first_ms, writer="flow")
         with engine:
             _open_exchange(engine, steps, first_ms)

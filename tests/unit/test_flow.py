@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import api.flow
 from api.flow import run_flow
 from api.flow_format import FlowError, Steps, read_flow
 from api.flow_generator import write_flow
 from audit.replay import replay
+from domain.events import WriterStarted
 from eventstore.sqlite import open_sqlite
 from tests.deployments import embedded
 
@@ -95,6 +97,24 @@ def test_a_bad_line_leaves_no_exchange_behind(flow: Path, tmp_path: Path) -> Non
     with pytest.raises(FlowError, match="line 3002"):
         run_flow(flow, embedded(tmp_path / "data"), STEPS)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_directory_that_is_used_while_the_file_is_read_is_refused(
+    flow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survey = api.flow._survey
+
+    def another_comes_first(path: Path, steps: Steps) -> tuple[int, int]:
+        monkeypatch.undo()
+        with open_sqlite(tmp_path / "data", for_writing=True) as store:
+            store.log.append([WriterStarted(1, "another")], 1)
+        return survey(path, steps)
+
+    monkeypatch.setattr(api.flow, "_survey", another_comes_first)
+    with pytest.raises(FlowError, match="not empty"):
+        run_flow(flow, embedded(tmp_path / "data"), STEPS)
+    with open_sqlite(tmp_path / "data", create=False) as store:
+        assert store.log.stored_head().number == 1, "nothing was written into it"
 
 
 def test_a_directory_in_use_is_refused(flow: Path, tmp_path: Path) -> None:
