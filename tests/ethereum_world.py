@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from coincurve import PrivateKey
 
+from tests.waiting import PATIENCE_S
 from wallet.chain import Artefact, Chain, Heads
 from wallet.ethereum.chain import EthereumChain
 from wallet.ethereum.compiled import own_artefact, read_artefact
@@ -211,7 +212,7 @@ class Follower(threading.Thread):
         self._chain, self._heads, self._first, self._count = chain, heads, first, count
 
     def run(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while len(self.seen) < self._count and time.monotonic() < deadline:
             if self._heads.wait(1):
                 self._catch_up()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.processes import ROOT, free_port
+from tests.processes import ROOT, STOP_S_MAX, free_port
 
 PASTE_S_MAX = 200
 
@@ -29,7 +29,7 @@ def demo_in(data: Path, settings: Mapping[str, str]) -> Iterator[str]:
         yield _printed(process)
     finally:
         process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(STOP_S_MAX) == 0
         assert process.stdout is not None
         process.stdout.close()
 

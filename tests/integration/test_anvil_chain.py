@@ -1,6 +1,5 @@
 """The Ethereum adapter on a real node: anvil, with its pool, its blocks and its reorganisations."""
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.ethereum_world import ETHER, DevWorld, Follower, World, receipt_of, someone
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import PATIENCE_S
 from wallet.block_scan import BlockScan, TransferSeen
 from wallet.errors import NodeLagging
 from wallet.ethereum.chain import EthereumChain
@@ -167,15 +167,14 @@ def test_a_node_without_receipts_of_blocks_is_asked_for_each_receipt(world: Worl
 
 
 def test_new_blocks_are_heard_of_over_websocket(ethereum_node: str, world: World) -> None:
-    chain = EthereumChain.connect(ethereum_node, poll_s=60)
+    """Long before it is time to look, however slow the machine is."""
+    chain = EthereumChain.connect(ethereum_node, poll_s=600)
     with chain.heads() as heads:
-        assert heads.wait(5), "the connection itself is a hint"
+        assert heads.wait(PATIENCE_S), "the connection itself is a hint"
         while heads.wait(0.5):
             pass
-        started = time.monotonic()
         world.mine()
-        assert heads.wait(10)
-        assert time.monotonic() - started < 5
+        assert heads.wait(PATIENCE_S)
 
 
 def test_blocks_sealed_while_the_connection_is_down_are_not_missed(

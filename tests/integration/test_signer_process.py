@@ -369,10 +369,8 @@ def kills(directory: Path, rounds: int, seed: int) -> None:
                     break
                 except (NonceConflict, PolicyDenied, DayLimitReached):
                     continue
-                assert (
-                    answers.setdefault(intent.id.encode() + transaction.raw, signed.txid)
-                    == signed.txid
-                )
+                first = answers.setdefault(intent.id.encode() + transaction.raw, signed.txid)
+                assert first == signed.txid, (seed, round_, number)
                 assert slot_of.setdefault(intent.id, nonce) == nonce, (seed, round_, number)
         killer.join()
     assert answers, f"seed {seed}: nothing was ever signed"
