@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import hvac
 import pytest
 
 from deploy.services.openbao import TOKEN
+from tests.beside import beside
 from wallet.keys.secret import Secret
 from wallet.vault import files, vault
 from wallet.vault.contents import Contents, Key, Seed
@@ -123,3 +125,42 @@ def test_a_backup_opens_without_the_service(tmp_path: Path, service: Service) ->
     vault.backup(tmp_path, unlocker(service), tmp_path / "backup", passphrase, os.urandom)
     away = unlocker(("http://127.0.0.1:9", ""))
     assert xpub(vault.check_backup(tmp_path / "backup", away)) == xpub(made)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Back soon</html>",
+        b"[]",
+        b"{}",
+        b'{"data": null}',
+        b'{"data": {}}',
+        b'{"data": {"plaintext": 1, "ciphertext": 1}}',
+        b'{"data": {"plaintext": "no base64", "ciphertext": "vault:v1:no base64"}}',
+    ],
+)
+def test_what_stands_before_the_service_is_not_taken_for_it(body: bytes) -> None:
+    """A proxy may answer with success, and a page of its own, while the service restarts."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy, beside(proxy.serve_forever):
+        found = transit((f"http://127.0.0.1:{proxy.server_port}", "key"))
+        try:
+            for ask in (
+                lambda: found.unwrap(b"vault:v1:", b""),
+                lambda: found.wrap(Secret(b"x"), b""),
+            ):
+                with pytest.raises(KeyServiceFailed, match="answered something else"):
+                    ask()
+        finally:
+            proxy.shutdown()

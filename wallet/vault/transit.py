@@ -34,21 +34,24 @@ class TransitProtection:
         """Return the service's text for the data key."""
         answer = self._ask(
             self._client.secrets.transit.encrypt_data,
+            "ciphertext",
             plaintext=base64.b64encode(data_key.reveal()).decode(),
             associated_data=base64.b64encode(context).decode(),
         )
-        return str(answer["ciphertext"]).encode()
+        return answer.encode()
 
     def unwrap(self, wrapped: bytes, context: bytes) -> Secret[bytes]:
         """Return the data key."""
         answer = self._ask(
             self._client.secrets.transit.decrypt_data,
+            "plaintext",
             ciphertext=wrapped.decode("ascii", "replace"),
             associated_data=base64.b64encode(context).decode(),
         )
-        return Secret(base64.b64decode(answer["plaintext"]))
+        return Secret(base64.b64decode(answer))
 
-    def _ask(self, method: Any, **arguments: str) -> dict[str, Any]:
+    def _ask(self, method: Any, field: str, **arguments: str) -> str:
+        """Return a field of the answer, which may be that of whatever stands before the service."""
         where = f"the key service (key {self._params.key!r})"
         try:
             answer = method(self._params.key, mount_point=self._params.mount, **arguments)
@@ -60,5 +63,10 @@ class TransitProtection:
         finally:
             # The signer may have no connection open when it goes to work.
             self._client.adapter.close()
-        data: dict[str, Any] = answer["data"]
-        return data
+        try:
+            found = answer["data"][field]
+            # Of either field, what follows the last colon.
+            base64.b64decode(found.rpartition(":")[2], validate=True)
+        except (LookupError, TypeError, AttributeError, ValueError):
+            raise KeyServiceFailed(f"{where} answered something else: is it its URL?") from None
+        return str(found)
