@@ -107,6 +107,26 @@ def test_a_database_that_does_not_answer_is_tried_again_later(tmp_path: Path) ->
     books.close()
 
 
+def test_a_save_whose_answer_was_lost_is_a_save(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library saves again when a connection was cut, and finds its own events there."""
+    insert = books.recorder.insert_events
+
+    def lose_the_answer(events: Any, **more: Any) -> Any:
+        insert(events, **more)
+        return insert(events, **more)
+
+    addresses = AddressBook.open(CHAIN, Address("0x0"))
+    addresses.assign("ann", Address("0x1"))
+    monkeypatch.setattr(books.recorder, "insert_events", lose_the_answer)
+    books.put(addresses, Review.open(IntentId("w")))
+    assert [position for position, _ in books.events_after(0)] == [1, 2, 3]
+    with pytest.raises(RecordChanged):
+        books.put(Review.open(IntentId("v")), AddressBook.open(CHAIN, Address("0x0")))
+    assert [position for position, _ in books.events_after(0)] == [1, 2, 3]
+
+
 def test_books_are_closed_when_nobody_reads_them(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
