@@ -30,11 +30,15 @@ class PostgresSnapshotRecorder(PatientReads, SnapshotRecorder):
 
     def delete(self, stream: str, version: int) -> None:
         """Remove one record."""
-        with self.datastore.get_connection() as connection:
+
+        def statement(connection: Connection) -> None:
             connection.execute(
                 "DELETE FROM foldex.snapshots WHERE originator_id = %s AND originator_version = %s",
                 [stream, version],
             )
+
+        # To be repeated at will; and what comes next has a connection that answers.
+        self.patiently(statement)
 
     def versions(self, stream: str) -> list[int]:
         """Return the versions that are kept, newest first."""

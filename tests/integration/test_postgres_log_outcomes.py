@@ -151,3 +151,18 @@ def test_an_engine_stops_when_a_commit_fails_and_a_restart_recovers(
             assert engine.exchange.accounts.keys() >= {"kept", "later"}
             assert "lost" not in engine.exchange.accounts
         assert verify(store).ok
+
+
+def test_a_snapshot_is_kept_though_the_server_was_restarted_since_the_last_one(url: str) -> None:
+    with open_postgres(url, for_writing=True) as store:
+        engine = Engine(store.log, store.snapshots, clock_ms=lambda: 1_000, writer="one")
+        engine.start()
+        engine.execute(OpenAccount(time_ms=1_000, account="kept"))
+        with psycopg.connect(url) as server:
+            ended = server.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name ~ '^foldex snapshots'"
+            ).fetchall()
+        engine.stop()
+        assert ended == [(True,)]
+        assert store.snapshots.positions() == [engine.exchange.position]
