@@ -34,6 +34,12 @@ _WIRE_TYPES: Final = {"TEXT": "text", "INTEGER": "int8", "AMOUNT": "numeric"}
 Connection = psycopg.Connection[Row]
 
 
+_AWAY: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # It is a replica now, or fenced off from one.
+    psycopg.errors.IdleInTransactionSessionTimeout,  # This process slept.
+)
 _GONE: Final = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.InvalidSchemaName,
@@ -73,7 +79,7 @@ def translated_errors() -> Iterator[None]:
     """Turn the driver's errors into those of the views; others are mistakes in the program."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except _AWAY as error:
         raise ViewsUnavailable(f"the database of the views: {_line(error)}") from error
     except _GONE as error:
         raise ViewsUnavailable(f"this set of views was removed: {_line(error)}") from error

@@ -208,6 +208,40 @@ def test_a_runner_waits_for_a_database_that_was_gone_from_the_start_of_a_batch(
         runner.stop()
 
 
+@pytest.mark.parametrize(
+    "setting", ["default_transaction_read_only = on", "idle_in_transaction_session_timeout = 20"]
+)
+def test_a_runner_waits_for_a_database_that_lets_nobody_write(
+    view_store: ViewStore, postgres_database: str, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that a replica took the place of; or one that does not wait for who sleeps."""
+    fold = ViewSet._move_checkpoint
+    asleep = threading.Event()
+
+    def sleep_first(views: ViewSet, move: Any) -> None:
+        if asleep.is_set():
+            time.sleep(0.1)
+        fold(views, move)
+
+    monkeypatch.setattr(ViewSet, "_move_checkpoint", sleep_first)
+    with open_memory() as memory:
+        day = Day(memory)
+        catch_up(day.log, view_store)
+        runner = ProjectionRunner(day.log, view_store)
+        with psycopg.connect(postgres_database, autocommit=True) as admin:
+            name = Identifier(admin.info.dbname)
+            admin.execute(SQL("ALTER DATABASE {} SET ").format(name) + SQL(setting))
+            asleep.set()
+            runner.start()
+            day.go_on(10)
+            assert not runner.wait_for(day.exchange.position, 0.5)
+            admin.execute(SQL("ALTER DATABASE {} RESET ALL").format(name))
+            asleep.clear()
+        assert runner.wait_for(day.exchange.position, PATIENCE_S), runner.failed
+        runner.stop()
+        assert runner.failed is None
+
+
 def test_the_next_may_build_though_the_server_has_not_noticed_that_the_last_one_left(
     view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
