@@ -119,8 +119,8 @@ def production(
 def is_ready(url: str) -> bool:
     try:
         return httpx.get(f"{url}/health/ready").status_code == 200
-    except httpx.ConnectError:
-        return False  # It still starts.
+    except httpx.TransportError:
+        return False  # It still starts, or gets no time to answer.
 
 
 def open_exchange(operator: SigningClient, url: str) -> None:
