@@ -10,7 +10,7 @@ from typing import Final
 from eventstore.background import Background
 from eventstore.commit import GENESIS, Commit, Head
 from eventstore.store import Log
-from projections.batches import Batches
+from projections.batches import EVENTS_PER_BATCH, Batches
 from projections.database import (
     Overtaken,
     RebuildRunning,
@@ -104,12 +104,11 @@ class ProjectionRunner:
             while True:
                 stopping = self._thread.stopping
                 try:
+                    self.catch_up(lambda position, last: None)
                     if stopping:
-                        self.catch_up(lambda position, last: None)
                         return
-                    if not self._fold_next() and self._drained():
-                        self._log.wait(self._open().head.number, IDLE_S)
-                        retry_s = RETRY_S_MIN
+                    self._log.wait(self._open().head.number, IDLE_S)
+                    retry_s = RETRY_S_MIN
                 except RebuildRunning as error:
                     if stopping:
                         return
@@ -265,18 +264,17 @@ def _build(log: Log, store: ViewStore, progress: Progress = lambda position, las
     batches = Batches(log)
 
     def fold_what_is_there() -> int:
-        """A log that is written all the time has no end to wait for; return how many batches."""
-        last, count = log.stored_head().position, 0
+        """A log that is written all the time has no end to wait for; return how many events."""
+        first, last = views.head.position, log.stored_head().position
         while views.head.position < last and (commits := batches.after(views.head)):
             pipeline.put(views.fold(commits))
             progress(views.head.position, max(last, views.head.position))
-            count += 1
         pipeline.drain()
-        return count
+        return views.head.position - first
 
     try:
-        # What came meanwhile is less each time, until there is hardly a batch of it.
-        while fold_what_is_there() > 1:
+        # What came meanwhile is less each time, until it is folded in a second or so.
+        while fold_what_is_there() > EVENTS_PER_BATCH:
             pass
         with store.swapping():
             # The live views stand still now: readers must not go back in time by the swap.
