@@ -9,10 +9,12 @@ from pathlib import Path
 from threading import Event, Timer
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.beside import beside
 from tests.custody.test_config import huge_payment
+from tests.waiting import until
 from wallet.book import Book
 from wallet.policy import Band
 from wallet.records.addresses import AddressBook
@@ -22,6 +24,7 @@ from wallet.records.review import Review
 from wallet.records.token_list import RegisteredToken, Terms, TokenList
 from wallet.store import (
     FILE,
+    SCHEMA,
     Books,
     BooksUnavailable,
     RecordChanged,
@@ -187,6 +190,19 @@ def test_books_that_another_process_makes_at_this_moment_are_waited_for(tmp_path
         over.start()
         books = open_sqlite(tmp_path)
         over.join()
+    books.put(Review.open(IntentId("w")))
+    books.close()
+
+
+def test_who_migrates_waits_for_another_who_does(postgres_database: str) -> None:
+    waiting = "SELECT FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+    with psycopg.connect(postgres_database) as other:
+        other.execute("SELECT pg_advisory_xact_lock(hashtextextended('foldex migrate', 0))")
+        other.execute(f"CREATE SCHEMA {SCHEMA}")
+        with beside(lambda: migrate(postgres_database)):
+            until(lambda: other.execute(waiting).fetchone() is not None)
+            other.commit()
+    books = open_postgres(postgres_database)
     books.put(Review.open(IntentId("w")))
     books.close()
 
