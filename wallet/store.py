@@ -145,7 +145,7 @@ def migrate(url: str) -> None:
     server = Server(url)
     with store_errors(server), closing(server.connect("foldex migrate")) as connection:
         try:
-            # Of two that make the same at once PostgreSQL refuses one. It is held until this closes.
+            # Of two that make the same at once PostgreSQL refuses one. Held until this closes.
             connection.execute("SELECT pg_advisory_lock(hashtextextended('foldex migrate', 0))")
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         except psycopg.Error as error:
