@@ -1,6 +1,7 @@
 """The running exchange says whether it lives and is ready, and why not; each state is caused."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,8 +66,14 @@ def test_a_paused_projection_makes_it_not_ready(
     until(lambda: is_ready(served))
     runner = served.foldex.runner
     with monkeypatch.context() as paused:
-        paused.setattr(runner, "catch_up", lambda progress: time.sleep(0.05))
-        time.sleep(0.5)
+        resting = threading.Event()
+
+        def rest() -> int:
+            resting.set()
+            return 0
+
+        paused.setattr(runner, "_fold_next", rest)
+        assert resting.wait(10), "nothing is being folded any more"
         created(served.trader("alice").send("POST", "/v1/orders", limit_order()))
         until(lambda: not is_ready(served))
 
@@ -80,10 +87,10 @@ def test_a_paused_projection_makes_it_not_ready(
 def test_a_projection_that_failed_makes_it_not_alive(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> int:
+    def fail() -> int:
         raise RuntimeError("fdxs_in-an-error")
 
-    monkeypatch.setattr(served.foldex.runner, "catch_up", fail)
+    monkeypatch.setattr(served.foldex.runner, "_fold_next", fail)
     until(lambda: served.foldex.runner.failed is not None)
     response = served.http.get("/health/live")
 
