@@ -22,7 +22,7 @@ from projections import kafka_offsets
 from projections.database import Database, Overtaken, ViewStore, ViewsUnavailable
 from projections.kafka_offsets import Reached, Source
 from projections.kafka_records import BadRecord, read_records, report
-from projections.view_set import MARKETS, VIEWS_VERSION, MarketFold, stored_version
+from projections.view_set import MARKETS, MarketFold, is_of_this_version
 
 POLL_MS: Final = 200
 JOIN_POLL_MS: Final = 2_000
@@ -82,7 +82,7 @@ class KafkaFeed:
         """Fold the next few records; return how many there were. Connects if need be.
 
         Raises: PoisonRecord, RecordsLost: nothing of this batch is in the views; TopicUnusable;
-        BusUnavailable; ViewsBroken; the database's errors.
+        BusUnavailable; ViewsBroken; StoreTooNew; the database's errors.
         """
         try:
             return self._fold_batch()
@@ -196,7 +196,7 @@ class KafkaFeed:
             return None
         db = self._store.open(name)
         try:
-            if stored_version(db) != VIEWS_VERSION:
+            if not is_of_this_version(db):
                 db.close()
                 return None
             self._topic_id = find_topic(self._source.brokers, self._source.topic).id

@@ -19,7 +19,7 @@ from projections.database import (
     ViewsUnavailable,
 )
 from projections.pipeline import Pipeline
-from projections.view_set import GROUPS, VIEWS_VERSION, Batch, ViewSet, stored_version
+from projections.view_set import GROUPS, Batch, ViewSet, is_of_this_version
 
 IDLE_S: Final = 0.25
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
@@ -205,10 +205,10 @@ class ProjectionRunner:
                 _build(self._log, self._store)
 
     def _open_set(self, name: str) -> ViewSet | None:
-        """Return a set of views; None when it is of another version."""
+        """Return a set of views; None when it is of an older version. Raises: StoreTooNew."""
         db = self._store.open(name)
         try:
-            if stored_version(db) == VIEWS_VERSION:
+            if is_of_this_version(db):
                 return ViewSet(db, self._groups)
         except BaseException:
             db.close()

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from domain.events import EVENTS, Event, MarketEvent
 from eventstore.commit import GENESIS, Commit, Head
+from eventstore.errors import StoreTooNew
 from eventstore.gc_pause import paused_gc
 from projections.balances import Balances
 from projections.candles import Candles
@@ -234,6 +235,20 @@ def stored_version(db: Reading) -> int:
     """Return which version of the views a set holds. Read it first: other tables may differ."""
     found = db.row("SELECT version FROM views_version")
     return 0 if found is None else int(found[0])
+
+
+def is_of_this_version(db: Reading) -> bool:
+    """Return whether this Foldex goes on with a set; an older one is built anew.
+
+    Raises: StoreTooNew: a newer Foldex built it. The two would undo each other's work for ever.
+    """
+    version = stored_version(db)
+    if version > VIEWS_VERSION:
+        raise StoreTooNew(
+            f"a newer Foldex has built these views (version {version}, this one has"
+            f" {VIEWS_VERSION}): upgrade; or, to go back, stop the newer one and `./foldex rebuild`"
+        )
+    return version == VIEWS_VERSION
 
 
 def _stored_head(db: Reading, group: str) -> Head:

@@ -61,9 +61,8 @@ class _Reader:
     def _require_version(self, db: Reading) -> None:
         version = stored_version(db)
         if version != VIEWS_VERSION:
-            raise ViewsMissing(
-                f"the views are of version {version}, not {VIEWS_VERSION}: rebuild them"
-            )
+            do = "rebuild them" if version < VIEWS_VERSION else "upgrade"
+            raise ViewsMissing(f"the views are of version {version}, not {VIEWS_VERSION}: {do}")
 
 
 class Views:

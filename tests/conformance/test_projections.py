@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from eventstore.errors import StoreTooNew
 from eventstore.memory import open_memory
 from projections.compare import fingerprint
-from projections.database import Overtaken, ViewsBroken, ViewStore
+from projections.database import Overtaken, ViewsBroken, ViewsMissing, ViewStore
 from projections.runner import ProjectionRunner, catch_up, rebuild
 from projections.view_set import MARKETS as MARKETS_GROUP
 from projections.view_set import Batch, ViewSet
@@ -214,10 +215,32 @@ def test_an_older_version_is_built_anew(
     catch_up(day.log, view_store)
     before = view_store.current()
     monkeypatch.setattr("projections.view_set.VIEWS_VERSION", 999)
-    monkeypatch.setattr("projections.runner.VIEWS_VERSION", 999)
     monkeypatch.setattr("projections.views.VIEWS_VERSION", 999)
     catch_up(day.log, view_store)
     assert view_store.current() != before
+    assert views.position() == day.exchange.position
+
+
+def test_a_newer_version_is_left_alone(
+    day: Day, views: Views, view_store: ViewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up(day.log, view_store)
+    running = ProjectionRunner(day.log, view_store)
+    running.start()
+    with monkeypatch.context() as newer:
+        newer.setattr("projections.view_set.VIEWS_VERSION", 999)
+        rebuild(day.log, view_store)
+    built = view_store.current()
+    assert not running.wait_for(day.exchange.position + 1, 20)
+    assert isinstance(running.failed, StoreTooNew)
+    running.stop()
+    with pytest.raises(StoreTooNew, match="version 999, this one has"):
+        catch_up(day.log, view_store)
+    with pytest.raises(ViewsMissing, match="upgrade"):
+        views.balances("ann")
+    assert view_store.current() == built
+    # Who goes back says so.
+    rebuild(day.log, view_store)
     assert views.position() == day.exchange.position
 
 
