@@ -103,18 +103,3 @@ def _timescaledb_version(server: psycopg.Connection) -> str:
     if row is None:
         missing("postgres", "this server has no TimescaleDB")
     return str(row[0])
-
-
-def cut_views(url: str, only: int | None = None) -> int:
-    """Terminate the views' connections, whatever they are doing; return how many.
-
-    only: the process ID of one's server.
-    """
-    with psycopg.connect(url) as connection:
-        found = connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'foldex views'"
-            " AND pid = coalesce(%s, pid)",
-            [only],
-        ).fetchall()
-    return len(found)

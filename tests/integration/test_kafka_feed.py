@@ -22,9 +22,9 @@ from projections.database import ViewsUnavailable
 from projections.kafka_feed import KafkaFeed
 from projections.postgres import migrate
 from projections.runner import rebuild
+from tests.cutting import cut_connections
 from tests.feed_world import COMMANDS, FeedWorld
 from tests.kafka_world import PLANS, Topics, fresh_topics, read_topic
-from tests.services import cut_views
 from tests.waiting import until
 
 
@@ -122,7 +122,7 @@ def test_a_worker_whose_connections_are_cut_again_and_again_goes_on_exactly(
         for _ in range(5):
             world.day.go_on(COMMANDS)
             world.publish()
-            until(lambda: cut_views(postgres_database), "the feed is connected")
+            until(lambda: cut_connections(postgres_database), "the feed is connected")
         with pytest.raises(ViewsUnavailable):
             world.fold_accounts()
         world.go_on()

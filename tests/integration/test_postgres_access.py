@@ -14,13 +14,14 @@ from pydantic import SecretStr
 
 from api.config_check import check
 from api.deployment import Deployment, deployment_of
+from api.keys import KeysUnavailable
 from api.settings import Settings
 from deploy.services import postgres
 from deploy.services.clone import Clone
 from deploy.services.postgres import Postgres
 from deploy.services.software import cache
 from domain.events import AccountOpened
-from eventstore.errors import StoreError
+from eventstore.errors import AppendOutcomeUnknown, StoreError
 from eventstore.postgres import open_postgres
 from eventstore.postgres_connection import Server
 from eventstore.postgres_schema import migrate
@@ -28,7 +29,9 @@ from projections.postgres import PostgresViews
 from projections.runner import rebuild
 from tests import services
 from tests.certificates import Authority
+from tests.cutting import VIEWS, Cutter
 from tests.processes import foldex
+from wallet.store import BooksUnavailable
 
 PASSWORD = "p@ss: w/ord"
 WRONG = "wr@ng: w/ord"
@@ -142,6 +145,22 @@ def use_everything(url: str) -> None:
         rebuild(store.log, views)
         books = opened.enter_context(closing(there.open_books()))
         assert list(books.events_after(0)) == []
+
+
+def test_a_connection_that_is_cut_at_any_moment_is_an_error_of_foldex(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of views are cut in tests of their own."""
+    use_everything(postgres_database)
+    cutter = Cutter(monkeypatch, lambda name: name.startswith("foldex ") and name != VIEWS)
+    told = 0
+    for _ in cutter.moments():
+        try:
+            use_everything(postgres_database)
+        except (StoreError, AppendOutcomeUnknown, KeysUnavailable, BooksUnavailable):
+            told += 1
+    assert told > 40
+    use_everything(postgres_database)
 
 
 # Passwords.

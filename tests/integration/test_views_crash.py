@@ -23,8 +23,8 @@ from projections.runner import ProjectionRunner, catch_up, rebuild
 from projections.sqlite import SQLiteViews
 from projections.view_set import ViewSet
 from projections.views import Views
+from tests.cutting import VIEWS, Cutter, cut_connections
 from tests.day import Day
-from tests.services import cut_views
 from tests.waiting import until
 
 PATIENCE_S = 60.0
@@ -59,7 +59,7 @@ def test_a_runner_whose_connection_is_cut_again_and_again_goes_on_exactly(
         cut = 0
         for _ in range(KILLS):
             day.go_on(60)
-            cut += cut_views(postgres_database)
+            cut += cut_connections(postgres_database)
             # A reader whose connection is gone asks once more on a new one.
             assert views.position() > 0
         assert runner.wait_for(day.exchange.position, PATIENCE_S), runner.failed
@@ -69,34 +69,9 @@ def test_a_runner_whose_connection_is_cut_again_and_again_goes_on_exactly(
         require_exact(day.log, view_store, tmp_path)
 
 
-class Cutter:
-    """Cuts whichever connection of the views is about to send the statement it was set to."""
-
-    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._left = 0
-        wait = psycopg.Connection.wait
-
-        def cut_and_wait(connection: psycopg.Connection[Any], *args: Any, **more: Any) -> Any:
-            if connection.info.parameter_status("application_name") == "foldex views":
-                self._left -= 1
-                if self._left == 0:
-                    cut_views(url, connection.info.backend_pid)
-            return wait(connection, *args, **more)
-
-        monkeypatch.setattr(psycopg.Connection, "wait", cut_and_wait)
-
-    def moments(self) -> Iterator[int]:
-        """Yield 1, 2 …: the statement from now on before which it cuts, until there is none."""
-        moment = 0
-        while self._left <= 0:
-            self._left = moment = moment + 1
-            yield moment
-        self._left = 0
-
-
 @pytest.fixture
-def cutter(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> Cutter:
-    return Cutter(postgres_database, monkeypatch)
+def cutter(monkeypatch: pytest.MonkeyPatch) -> Cutter:
+    return Cutter(monkeypatch, VIEWS.__eq__)
 
 
 def test_a_connection_that_is_cut_at_any_moment_of_a_batch_is_found_out(
@@ -187,7 +162,7 @@ def test_a_runner_waits_for_a_database_that_was_gone_from_the_start_of_a_batch(
     connect = psycopg.connect
 
     def refuse(*args: object, **more: object) -> object:
-        if refusing.is_set() and more.get("application_name") == "foldex views":
+        if refusing.is_set() and more.get("application_name") == VIEWS:
             raise psycopg.OperationalError("the server is starting up")
         return connect(*args, **more)  # type: ignore[arg-type]
 
@@ -198,7 +173,7 @@ def test_a_runner_waits_for_a_database_that_was_gone_from_the_start_of_a_batch(
         runner.start()
         monkeypatch.setattr("projections.postgres_database.psycopg.connect", refuse)
         refusing.set()
-        cut_views(postgres_database)
+        cut_connections(postgres_database)
         before = runner.position
         day.go_on(10)
         assert not runner.wait_for(day.exchange.position, 0.5)
