@@ -153,11 +153,12 @@ Try this in another shell:
   as_trader GET /v1/balances
   ORDER=$(as_trader POST /v1/orders \
     '{{"market":"BTC-USDT","side":"buy","type":"market","quantity":"0.01"}}'); echo "$ORDER"
-  as_trader GET "/v1/orders/history?limit=1&min_position=$(field position <<< "$ORDER")"
+  SEEN="min_position=$(field position <<< "$ORDER")"
+  as_trader GET "/v1/orders/history?limit=1&$SEEN"
 
 {custody}
   # The events that this order wrote
-  as_operator GET '/v1/events?account=demo&market=BTC-USDT&limit=20'
+  as_operator GET "/v1/events?order_id=$(field order_id <<< "$ORDER")&$SEEN"
 
   # Stop the exchange, then prove what it recorded
   ./foldex verify --data {data}

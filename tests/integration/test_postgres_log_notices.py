@@ -44,6 +44,12 @@ def await_listening(store: Store) -> None:
     until(lambda: store.log.recorder.poll_s != POLL_S)
 
 
+def await_not_listening(store: Store) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while store.log.recorder.poll_s != POLL_S:  # Without a pause: it may be a short time.
+        assert time.monotonic() < deadline_s
+
+
 def append(store: Store) -> None:
     store.log.append([AccountOpened(1, "a")], 1)
 
@@ -89,6 +95,7 @@ def test_a_reader_whose_listening_ended_still_finds_the_next_commit(
 ) -> None:
     monkeypatch.setattr(postgres_notices, "RECONNECT_S", 60.0)
     end_listener(url)
+    await_not_listening(reader)
     timer = threading.Timer(0.2, append, [writer])
     timer.start()
     assert reader.log.wait(0, timeout_s=PATIENCE_S)
@@ -100,9 +107,7 @@ def test_listening_goes_on_after_its_connection_was_ended(
     url: str, writer: Store, reader: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end_listener(url)
-    deadline_s = time.monotonic() + PATIENCE_S
-    while reader.log.recorder.poll_s != POLL_S:
-        assert time.monotonic() < deadline_s
+    await_not_listening(reader)
     await_listening(reader)
     test_a_commit_of_another_process_wakes_a_waiting_reader(writer, reader, monkeypatch)
 
