@@ -14,6 +14,7 @@ from api.app import create_app
 from api.bootstrap import Foldex, bootstrap
 from api.security import sign_headers
 from api.settings import Settings
+from tests.waiting import VIEW_WAIT_S
 
 START_MS = 1_700_000_000_000
 
@@ -102,7 +103,9 @@ class Served:
 def serving(directory: Path, **settings: Any) -> Iterator[Served]:
     """Run an exchange with nothing in it."""
     clock = Clock()
-    foldex = bootstrap(Settings(data=directory, **settings), clock_ms=clock)
+    foldex = bootstrap(
+        Settings(data=directory, **{"view_wait_s": VIEW_WAIT_S, **settings}), clock_ms=clock
+    )
     with foldex, TestClient(create_app(foldex), raise_server_exceptions=False) as http:
         yield Served(foldex, http, clock)
 

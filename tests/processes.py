@@ -19,6 +19,7 @@ from typing import Any, Self
 import httpx
 
 from api.security import sign_headers
+from tests.waiting import VIEW_WAIT_S
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTS = range(10_000, 20_000)
@@ -52,9 +53,10 @@ def command_line(*words: object) -> list[str]:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with these settings and no others."""
+    """Return the environment with these settings and no others, but for patience."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FOLDEX_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+    patient = {"FOLDEX_VIEW_WAIT_S": str(VIEW_WAIT_S)}
+    return {**kept, **patient, "PYTHONPATH": str(ROOT), **settings}
 
 
 def foldex(settings: Mapping[str, str], *words: object, code: int = 0) -> Any:

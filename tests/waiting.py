@@ -6,6 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 PATIENCE_S = 60.0
+VIEW_WAIT_S = 3.0
+"""How long a query waits for views to follow: the machine may be busy with other tests. Clients
+that nobody told otherwise wait 5 s for an answer.
+"""
 POLL_S = 0.02
 POLL_ASYNC_S = 0.005
 
