@@ -160,7 +160,6 @@ def test_a_connection_that_is_cut_at_any_moment_is_an_error_of_foldex(
         except (StoreError, AppendOutcomeUnknown, KeysUnavailable, BooksUnavailable):
             told += 1
     assert told > 40
-    use_everything(postgres_database)
 
 
 # Passwords.
