@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Final
 
-import psycopg
-
 import wallet.store
 from api.key_postgres import keys_on, migrate_keys
 from api.key_stores import keys_in
@@ -16,7 +14,7 @@ from api.settings import Settings
 from eventstore.errors import StoreLocked
 from eventstore.lock import WriterLock
 from eventstore.postgres import open_postgres
-from eventstore.postgres_connection import Connection, Server, library_error, store_errors
+from eventstore.postgres_connection import Server, store_errors
 from eventstore.postgres_schema import migrate as migrate_log
 from eventstore.published import PublishedPositions, SQLitePublished
 from eventstore.published_postgres import PostgresPublished
@@ -226,19 +224,13 @@ class Production(Deployment):
         with store_errors(self._server):
             connection = self._server.connect(what)
         with closing(connection):
-            if not self._try_lock(connection, what):
-                raise StoreLocked(f"another process holds the lock of the {name} in {self.place}")
-            yield
-
-    def _try_lock(self, connection: Connection, what: str) -> bool:
-        with store_errors(self._server):
-            try:
+            with store_errors(self._server):
                 got = connection.execute(
                     "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", [what]
                 ).fetchone()
-            except psycopg.Error as error:
-                raise library_error(error) from error
-        return got is not None and bool(got["got"])
+            if got is None or not got["got"]:
+                raise StoreLocked(f"another process holds the lock of the {name} in {self.place}")
+            yield
 
     def open_views(self) -> ViewStore:
         """Return the sets of views in the database."""

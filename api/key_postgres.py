@@ -4,7 +4,6 @@ from contextlib import ExitStack, closing
 from typing import Final
 from uuid import UUID
 
-import psycopg
 from eventsourcing.application import Application
 from eventsourcing.persistence import ProgrammingError
 
@@ -12,7 +11,7 @@ from api.key_stores import decoded_master_key
 from api.keys import KeyStore, KeyStoreError
 from eventstore.errors import NoStore
 from eventstore.postgres_application import environment_on
-from eventstore.postgres_connection import Server, library_error, store_errors
+from eventstore.postgres_connection import Server, store_errors
 from eventstore.postgres_schema import RUN_MIGRATE
 
 SCHEMA: Final = "foldex_keys"
@@ -28,13 +27,10 @@ def migrate_keys(url: str) -> bool:
     """
     server = Server(url)
     with store_errors(server), closing(server.connect("foldex migrate")) as connection:
-        try:
-            # The library creates on connections of its own, so it is held until this one closes.
-            connection.execute("SELECT pg_advisory_lock(hashtextextended('foldex migrate', 0))")
-            found = connection.execute("SELECT to_regclass(%s) AS known", [_TABLE]).fetchone()
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        except psycopg.Error as error:
-            raise library_error(error) from error
+        # The library creates on connections of its own, so it is held until this one closes.
+        connection.execute("SELECT pg_advisory_lock(hashtextextended('foldex migrate', 0))")
+        found = connection.execute("SELECT to_regclass(%s) AS known", [_TABLE]).fetchone()
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         _application(url, create_table=True).close()
     return found is None or found["known"] is None
 

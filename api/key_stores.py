@@ -7,8 +7,6 @@ default file inside it, which is why production sets FOLDEX_MASTER_KEY.
 import base64
 import os
 import secrets
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -16,7 +14,7 @@ from uuid import UUID
 from eventsourcing.application import Application
 
 from api.keys import KeyStore, KeyStoreError
-from eventstore.sqlite_schema import BUSY_TIMEOUT_S, use_wal
+from eventstore.sqlite_schema import prepare_file
 
 MASTER_KEY_BYTES: Final = 32
 
@@ -29,9 +27,7 @@ def keys_in(directory: Path, master_key: str = "") -> KeyStore:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "keys.db"
     key = _master_key(directory, master_key, may_create=not path.exists())
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
-        # The library would not wait for another process that makes the file at the same moment.
-        use_wal(connection)
+    prepare_file(path)
     application: Application[UUID] = Application(
         env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
     )

@@ -200,13 +200,14 @@ def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str] =
 
 @contextmanager
 def store_errors(server: Server) -> Iterator[None]:
-    """Turn the library's errors into the store's, naming the database."""
+    """Turn the library's errors, and the driver's, into the store's, naming the database."""
     try:
         yield
-    except PersistenceError as error:
+    except (PersistenceError, psycopg.Error) as raised:
+        error = library_error(raised) if isinstance(raised, psycopg.Error) else raised
         if server.lacks_database(error):
-            raise NoStore(f"{server.name} does not exist: create it first") from error
-        raise StoreError(f"{server.name} cannot be used: {error}") from error
+            raise NoStore(f"{server.name} does not exist: create it first") from raised
+        raise StoreError(f"{server.name} cannot be used: {error}") from raised
 
 
 def library_error(error: psycopg.Error) -> PersistenceError:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from eventstore.errors import NoStore, StoreError, StoreTooNew
-from eventstore.postgres_connection import Connection, Server, library_error, store_errors
+from eventstore.postgres_connection import Connection, Server, store_errors
 
 SCHEMA: Final = "foldex"
 EVENTS_TABLE: Final = "stored_events"
@@ -141,10 +141,7 @@ def migrate(url: str) -> list[int]:
     with store_errors(server), closing(server.connect("foldex migrate")) as connection:
         if connection.info.server_version < SERVER_VERSION_MIN:
             raise StoreError(f"{server.name} is too old: Foldex needs PostgreSQL 15 or newer")
-        try:
-            return _migrate(connection)
-        except psycopg.Error as error:
-            raise library_error(error) from error
+        return _migrate(connection)
 
 
 def check_schema(connection: Connection, server: Server) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 
 from eventstore.errors import NoStore
-from eventstore.postgres_connection import Connection, Server, library_error, store_errors
+from eventstore.postgres_connection import Connection, Server, store_errors
 from eventstore.postgres_schema import RUN_MIGRATE, WRITER_ROLE
 from eventstore.published import (
     Published,
@@ -34,16 +34,14 @@ def migrate(url: str) -> None:
     Raises: StoreError.
     """
     server = Server(url)
-    with store_errors(server), closing(server.connect("foldex migrate")) as connection:
-        try:
-            with connection.transaction():
-                connection.execute(
-                    "SELECT pg_advisory_xact_lock(hashtextextended('foldex migrate', 0))"
-                )
-                for statement in _MIGRATION:
-                    connection.execute(statement)
-        except psycopg.Error as error:
-            raise library_error(error) from error
+    with (
+        store_errors(server),
+        closing(server.connect("foldex migrate")) as connection,
+        connection.transaction(),
+    ):
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('foldex migrate', 0))")
+        for statement in _MIGRATION:
+            connection.execute(statement)
 
 
 class PostgresPublished(PublishedPositions):
@@ -109,5 +107,3 @@ class PostgresPublished(PublishedPositions):
                 raise NoStore(
                     f"{_TABLE} is missing in {self._server.name}: {RUN_MIGRATE}"
                 ) from None
-            except psycopg.Error as error:
-                raise library_error(error) from error

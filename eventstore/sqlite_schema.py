@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -104,6 +104,15 @@ def use_wal(connection: sqlite3.Connection) -> str:
             if time.monotonic() > deadline_s:
                 raise
             time.sleep(0.01)
+
+
+def prepare_file(path: Path) -> None:
+    """Make a file, in write-ahead logging, that the library opens next.
+
+    It would not wait for another process that makes the file at the same moment.
+    """
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+        use_wal(connection)
 
 
 def _triggers() -> list[str]:

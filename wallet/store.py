@@ -5,7 +5,6 @@ transaction, whatever it holds; two processes that save the same record at the s
 both succeed.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ from threading import Lock
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import (
@@ -25,8 +23,8 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import EnvType
 
 from eventstore.postgres_application import environment_on
-from eventstore.postgres_connection import Server, library_error, store_errors
-from eventstore.sqlite_schema import BUSY_TIMEOUT_S, use_wal
+from eventstore.postgres_connection import Server, store_errors
+from eventstore.sqlite_schema import prepare_file
 from wallet.errors import WalletError
 
 FILE: Final = "wallet.sqlite"
@@ -119,9 +117,7 @@ def open_memory() -> Books:
 def open_sqlite(directory: Path) -> Books:
     """Return the books in a data directory; they are made when there are none."""
     directory.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(directory / FILE, timeout=BUSY_TIMEOUT_S)) as connection:
-        # The library would not wait for another process that makes the file at the same moment.
-        use_wal(connection)
+    prepare_file(directory / FILE)
     return Books(
         {
             "PERSISTENCE_MODULE": "eventsourcing.sqlite",
@@ -144,10 +140,7 @@ def migrate(url: str) -> None:
     """Make the schema and the tables of the books. Raises: StoreError."""
     server = Server(url)
     with store_errors(server), closing(server.connect("foldex migrate")) as connection:
-        try:
-            # Of two that make the same at once PostgreSQL refuses one. Held until this closes.
-            connection.execute("SELECT pg_advisory_lock(hashtextextended('foldex migrate', 0))")
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        except psycopg.Error as error:
-            raise library_error(error) from error
+        # Of two that make the same at once PostgreSQL refuses one. Held until this closes.
+        connection.execute("SELECT pg_advisory_lock(hashtextextended('foldex migrate', 0))")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         open_postgres(url, create=True).close()
