@@ -16,7 +16,10 @@ from eventstore.store import Store
 from tests.waiting import until
 
 PATIENCE_S = 30
-LISTENERS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'foldex listener%'"
+LISTENERS = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'foldex listener%'"
+    " AND datname = current_database()"
+)
 
 
 @pytest.fixture
